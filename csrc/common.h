@@ -1,0 +1,28 @@
+/* Shared by every C file: attributes, checked sizes, alignment. */
+#pragma once
+
+#include <assert.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Linux's "operation not supported", which bpf(2) lets through. */
+#define EBPF_ENOTSUPP 524
+
+#define EBPF_CACHELINE                  64
+#define likely(x)                       __builtin_expect(!!(x), 1)
+#define unlikely(x)                     __builtin_expect(!!(x), 0)
+#define ARRAY_SIZE(a)                   (sizeof(a) / sizeof((a)[0]))
+#define container_of(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+
+static inline size_t align_up(size_t n, size_t a)
+{
+	return (n + a - 1) & ~(a - 1);
+}
+
+/* n * size into *out; false when it does not fit. */
+static inline bool mul_size(size_t n, size_t size, size_t *out)
+{
+	return !__builtin_mul_overflow(n, size, out);
+}

@@ -1,0 +1,17 @@
+/* Helper functions: helper_NAME for every row of EBPF_NATIVE_HELPERS, found by number. */
+#pragma once
+
+#include "gen/helpers.h"
+#include "runtime.h"
+
+/* r1..r5 as the program set them; R0 back.  To end the run early a helper sets run->error. */
+typedef uint64_t (*ebpf_helper_fn)(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5,
+				   struct ebpf_run *run);
+
+#define EBPF_DECLARE_HELPER(name, id)                                                                                  \
+	uint64_t helper_##name(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5, struct ebpf_run *run);
+EBPF_NATIVE_HELPERS(EBPF_DECLARE_HELPER)
+#undef EBPF_DECLARE_HELPER
+
+/* NULL when the number has no implementation here. */
+ebpf_helper_fn ebpf_helper_by_id(uint32_t id);

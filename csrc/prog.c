@@ -1,0 +1,81 @@
+/* Programs: creation, references, one whole run. */
+#include "prog.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "interp.h"
+#include "map.h"
+
+static int prog_copy(struct ebpf_prog *prog, const struct ebpf_prog_desc *desc)
+{
+	size_t nbytes;
+
+	if (!mul_size(desc->n_insns, sizeof(*desc->insns), &nbytes))
+		return -ENOMEM;
+	prog->insns = malloc(nbytes);
+	prog->maps = calloc(desc->n_maps + 1u, sizeof(struct ebpf_map *));
+	if (!prog->insns || !prog->maps)
+		return -ENOMEM;
+	memcpy(prog->insns, desc->insns, nbytes);
+	for (; prog->n_maps < desc->n_maps; prog->n_maps++) {
+		prog->maps[prog->n_maps] = desc->maps[prog->n_maps];
+		map_get(prog->maps[prog->n_maps]);
+	}
+	return 0;
+}
+
+static void prog_free(struct ebpf_prog *prog)
+{
+	for (uint32_t i = 0; i < prog->n_maps; i++)
+		map_put(prog->maps[i]);
+	free(prog->maps);
+	free(prog->insns);
+	free(prog);
+}
+
+int prog_create(const struct ebpf_prog_desc *desc, enum ebpf_engine engine, struct ebpf_prog **out,
+		struct ebpf_error *err)
+{
+	struct ebpf_prog *prog = calloc(1, sizeof(*prog));
+	int rc;
+
+	if (!prog)
+		return ebpf_fail(err, -ENOMEM, -1, "no memory for a program");
+	prog->fn = interp_run;
+	prog->engine = engine;
+	prog->type = desc->type;
+	prog->flags = desc->flags;
+	prog->refs = 1;
+	prog->n_insns = desc->n_insns;
+	memcpy(prog->name, desc->name, sizeof(prog->name));
+	rc = prog_copy(prog, desc);
+	if (rc) {
+		prog_free(prog);
+		return ebpf_fail(err, rc, -1, "no memory for %u instructions", desc->n_insns);
+	}
+	*out = prog;
+	return 0;
+}
+
+void prog_get(struct ebpf_prog *prog)
+{
+	__atomic_add_fetch(&prog->refs, 1, __ATOMIC_RELAXED);
+}
+
+void prog_put(struct ebpf_prog *prog)
+{
+	/* Release orders our uses before the free, acquire the others' uses before it. */
+	if (__atomic_sub_fetch(&prog->refs, 1, __ATOMIC_ACQ_REL) == 0)
+		prog_free(prog);
+}
+
+int prog_run(struct ebpf_prog *prog, void *ctx, uint64_t r2, uint64_t *retval)
+{
+	struct ebpf_run run = { .prog = prog, .ctx = ctx, .budget = UINT64_MAX };
+
+	ebpf_run_begin(&run);
+	*retval = prog->fn(ctx, r2, &run);
+	ebpf_run_end(&run);
+	return run.error;
+}

@@ -1,0 +1,76 @@
+/* Programs: what the verifier hands over, decoded, compiled and run. */
+#pragma once
+
+#include "common.h"
+#include "error.h"
+#include "gen/kinds.h"
+#include "runtime.h"
+
+struct ebpf_map;
+
+struct ebpf_insn {
+	uint8_t opcode;
+	uint8_t dst : 4;
+	uint8_t src : 4;
+	int16_t off;
+	int32_t imm;
+};
+
+/* What the verifier proved of one instruction (pyebpf/spec/verified.py). */
+struct insn_fact {
+	uint8_t flags;    /* FACT_* */
+	uint8_t ptr_kind; /* PTR_* */
+	uint16_t map_idx; /* FACT_NO_MAP */
+	int32_t aux;
+};
+
+struct ebpf_subprog {
+	uint32_t start;       /* first instruction */
+	uint32_t stack_depth; /* bytes, multiple of 8 */
+	bool is_callback;
+};
+
+/* An executable image and its maps.  Copied; the maps get a reference each.
+ * ld_imm64 sources: 0 a constant; PSEUDO_MAP_IDX, PSEUDO_MAP_IDX_VALUE an index into maps (value: offset in the
+ * second slot's imm); PSEUDO_FUNC: imm relative to the next instruction, as in RFC 9669. */
+struct ebpf_prog_desc {
+	const struct ebpf_insn *insns;
+	uint32_t n_insns;
+	const struct insn_fact *facts; /* n_insns, or NULL: nothing is known */
+	const struct ebpf_subprog *subprogs;
+	uint32_t n_subprogs;
+	struct ebpf_map *const *maps;
+	uint32_t n_maps;
+	uint32_t type;      /* BPF_PROG_TYPE_* */
+	uint32_t flags;     /* PROG_* */
+	uint64_t max_insns; /* bound of one run, 0: unknown */
+	char name[EBPF_OBJ_NAME_LEN];
+};
+
+/* A compiled program: r1, r2 and the run record, R0 back.  r2 is 0 but for unverified programs. */
+typedef uint64_t (*ebpf_fn)(void *r1, uint64_t r2, struct ebpf_run *run);
+
+enum ebpf_engine { EBPF_ENGINE_INTERP, EBPF_ENGINE_JIT };
+
+struct ebpf_prog {
+	ebpf_fn fn;
+	enum ebpf_engine engine;
+	uint32_t type;
+	uint32_t flags;
+	uint32_t refs; /* atomic; freed at 0 after a grace period */
+	uint32_t n_insns;
+	uint32_t n_maps;
+	struct ebpf_insn *insns; /* the image */
+	struct ebpf_map **maps;
+	char name[EBPF_OBJ_NAME_LEN];
+};
+
+/* 0; -EINVAL: malformed image; -ENOMEM; -EACCES: no executable memory; -EBPF_ENOTSUPP: a helper without an
+ * implementation.  *out has one reference. */
+int prog_create(const struct ebpf_prog_desc *desc, enum ebpf_engine engine, struct ebpf_prog **out,
+		struct ebpf_error *err);
+void prog_get(struct ebpf_prog *prog);
+void prog_put(struct ebpf_prog *prog);
+
+/* One whole run: vCPU, epoch, budget.  *retval gets R0; returns 0 or the -errno that ended the run early. */
+int prog_run(struct ebpf_prog *prog, void *ctx, uint64_t r2, uint64_t *retval);

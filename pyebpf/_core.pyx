@@ -1,0 +1,9 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, freethreading_compatible=False
+"""The native core's binding: converts, turns codes into exceptions, releases the GIL; decides nothing.
+
+Split by area into the included files; pyebpf/native.py is its only importer.
+"""
+
+include "_core_common.pxi"
+include "_core_map.pxi"
+include "_core_prog.pxi"

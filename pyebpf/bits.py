@@ -1,0 +1,1 @@
+"""Integers of fixed width: the only place that wraps them."""

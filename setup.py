@@ -1,0 +1,94 @@
+"""Builds the native core, the compiled verifier and the native baseline.
+
+PYEBPF_SANITIZE=address,undefined|thread  build with those sanitizers
+PYEBPF_COVERAGE=1                         build with gcov counters
+PYEBPF_PURE=1                             leave the verifier interpreted
+PYEBPF_WERROR=1                           warnings of csrc are errors (CI)
+"""
+
+import os
+import pathlib
+
+import pybind11
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+ROOT = pathlib.Path(__file__).parent
+WARNINGS = (
+    "-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla -Wformat=2 -Wcast-align -Wconversion"
+).split()
+SANITIZE = os.environ.get("PYEBPF_SANITIZE", "")
+COVERAGE = bool(os.environ.get("PYEBPF_COVERAGE"))
+PURE = bool(os.environ.get("PYEBPF_PURE"))
+
+
+def common_flags() -> tuple[list[str], list[str]]:
+    """Compile and link flags every extension gets."""
+    compile_args, link_args = ["-O2", "-g1"], []
+    if SANITIZE:
+        flag = f"-fsanitize={SANITIZE}"
+        compile_args = ["-O1", "-g", "-fno-omit-frame-pointer", flag]
+        link_args = [flag]
+    if COVERAGE:
+        compile_args += ["--coverage", "-O0"]
+        link_args += ["--coverage"]
+    return compile_args, link_args
+
+
+class BuildExt(build_ext):
+    """Gives csrc its warnings and gnu11; generated C gets neither."""
+
+    def build_extensions(self) -> None:
+        """Compile, with flags chosen by the source's folder."""
+        compile_one = self.compiler._compile
+
+        def _compile(obj, src, ext, cc_args, extra, pp_opts):
+            if src.startswith("csrc" + os.sep):
+                extra = [*extra, "-std=gnu11", *WARNINGS]
+                if os.environ.get("PYEBPF_WERROR"):
+                    extra.append("-Werror")
+            compile_one(obj, src, ext, cc_args, extra, pp_opts)
+
+        self.compiler._compile = _compile
+        super().build_extensions()
+
+
+def extensions() -> list[Extension]:
+    """The core, the verifier's modules that have a .pxd beside them, the baseline."""
+    compile_args, link_args = common_flags()
+    csrc = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "csrc").glob("*.c"))
+    headers = [str(p.relative_to(ROOT)) for p in (ROOT / "csrc").rglob("*.h")]
+    includes = [str(p.relative_to(ROOT)) for p in (ROOT / "pyebpf").glob("_core_*.pxi")]
+    options = {"extra_compile_args": compile_args, "extra_link_args": link_args}
+    core = Extension(
+        "pyebpf._core",
+        ["pyebpf/_core.pyx", *csrc],
+        include_dirs=["csrc"],
+        depends=headers + includes,
+        libraries=["pthread"],
+        **options,
+    )
+    modules = [core]
+    if not PURE:
+        for pxd in sorted((ROOT / "pyebpf").rglob("*.pxd")):
+            path = pxd.with_suffix(".py").relative_to(ROOT)
+            name = ".".join(path.with_suffix("").parts)
+            modules.append(Extension(name, [str(path)], **options))
+    modules = cythonize(modules, language_level=3, nthreads=os.cpu_count() or 1)
+    baseline = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "benchmarks" / "native").glob("*.cpp"))
+    baseline_c = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "benchmarks" / "native").glob("*.c"))
+    if baseline:
+        modules.append(
+            Extension(
+                "pyebpf._baseline",
+                [*baseline, *baseline_c],
+                include_dirs=[pybind11.get_include(), "benchmarks/native", "examples/bpf", "csrc"],
+                language="c++",
+                **options,
+            )
+        )
+    return modules
+
+
+setup(ext_modules=extensions(), cmdclass={"build_ext": BuildExt})

@@ -8,6 +8,7 @@ PYEBPF_WERROR=1                           warnings of csrc are errors (CI)
 
 import os
 import pathlib
+import sys
 
 import pybind11
 from Cython.Build import cythonize
@@ -15,9 +16,10 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 ROOT = pathlib.Path(__file__).parent
-WARNINGS = (
-    "-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla -Wformat=2 -Wcast-align -Wconversion"
-).split()
+sys.path.insert(0, str(ROOT / "tools"))
+
+from warning_flags import C_WARNINGS  # noqa: E402  (the path above comes first)
+
 SANITIZE = os.environ.get("PYEBPF_SANITIZE", "")
 COVERAGE = bool(os.environ.get("PYEBPF_COVERAGE"))
 PURE = bool(os.environ.get("PYEBPF_PURE"))
@@ -45,7 +47,7 @@ class BuildExt(build_ext):
 
         def _compile(obj, src, ext, cc_args, extra, pp_opts):
             if src.startswith("csrc" + os.sep):
-                extra = [*extra, "-std=gnu11", *WARNINGS]
+                extra = [*extra, "-std=gnu11", *C_WARNINGS]
                 if os.environ.get("PYEBPF_WERROR"):
                     extra.append("-Werror")
             compile_one(obj, src, ext, cc_args, extra, pp_opts)

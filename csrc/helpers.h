@@ -13,5 +13,11 @@ typedef uint64_t (*ebpf_helper_fn)(uint64_t r1, uint64_t r2, uint64_t r3, uint64
 EBPF_NATIVE_HELPERS(EBPF_DECLARE_HELPER)
 #undef EBPF_DECLARE_HELPER
 
+/* The one helper the engines do themselves. */
+#define EBPF_HELPER_TAIL_CALL 12
+
+/* "unknown" for a number that spec/helpers.py does not have. */
+const char *ebpf_helper_name(uint32_t id);
+
 /* NULL when the number has no implementation here. */
 ebpf_helper_fn ebpf_helper_by_id(uint32_t id);

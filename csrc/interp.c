@@ -4,7 +4,7 @@
 #include "gen/opcodes.h"
 
 enum {
-#define OP_ENUM(name, opcode, nbytes, off, imm, src) OPCODE_##name = (opcode),
+#define OP_ENUM(name, opcode, nbytes, off, imm, src, uses) OPCODE_##name = (opcode),
 	EBPF_OPS(OP_ENUM)
 #undef OP_ENUM
 };

@@ -32,7 +32,8 @@ struct map_ops {
 	int (*create)(const struct map_attr *attr, struct ebpf_map **out, struct ebpf_error *err);
 	void (*destroy)(struct ebpf_map *map);
 
-	/* Program side.  lookup: the value, or NULL.  update, erase, push, pop, peek: 0 or -errno. */
+	/* Program side.  lookup: the value, or NULL; of a PROG_ARRAY the struct ebpf_prog itself.  update, erase, push,
+	 * pop, peek: 0 or -errno. */
 	void *(*lookup)(struct ebpf_map *map, const void *key);
 	int (*update)(struct ebpf_map *map, const void *key, const void *value, uint64_t flags);
 	int (*erase)(struct ebpf_map *map, const void *key);
@@ -42,6 +43,10 @@ struct map_ops {
 	int (*user_update)(struct ebpf_map *map, const void *key, const void *value, uint64_t flags);
 	int (*next_key)(struct ebpf_map *map, const void *key, void *next);
 	int (*lookup_and_erase)(struct ebpf_map *map, const void *key, void *value, uint64_t flags);
+
+	/* Of types whose values a program may address directly (LD_MAP_IDX_VALUE), else NULL: the address of byte off
+	 * of the first value; -EINVAL when it lies outside. It is good as long as the map lives. */
+	int (*direct_value)(struct ebpf_map *map, uint32_t off, uint64_t *addr);
 
 	/* For the JIT: how a lookup may be inlined (jit reads the layout from map_array.h, hashtab.h). */
 	uint32_t inline_kind;

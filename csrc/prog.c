@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "decode.h"
 #include "interp.h"
+#include "jit.h"
 #include "map.h"
 
 static int prog_copy(struct ebpf_prog *prog, const struct ebpf_prog_desc *desc)
@@ -13,9 +15,10 @@ static int prog_copy(struct ebpf_prog *prog, const struct ebpf_prog_desc *desc)
 
 	if (!mul_size(desc->n_insns, sizeof(*desc->insns), &nbytes))
 		return -ENOMEM;
-	prog->insns = malloc(nbytes);
+	prog->insns = malloc(nbytes + 1);
 	prog->maps = calloc(desc->n_maps + 1u, sizeof(struct ebpf_map *));
-	if (!prog->insns || !prog->maps)
+	prog->code = calloc(1, sizeof(*prog->code));
+	if (!prog->insns || !prog->maps || !prog->code)
 		return -ENOMEM;
 	memcpy(prog->insns, desc->insns, nbytes);
 	for (; prog->n_maps < desc->n_maps; prog->n_maps++) {
@@ -27,11 +30,33 @@ static int prog_copy(struct ebpf_prog *prog, const struct ebpf_prog_desc *desc)
 
 static void prog_free(struct ebpf_prog *prog)
 {
+	if (prog->jit.mapping)
+		jit_free(&prog->jit);
+	if (prog->code)
+		ebpf_code_free(prog->code);
+	free(prog->code);
 	for (uint32_t i = 0; i < prog->n_maps; i++)
 		map_put(prog->maps[i]);
 	free(prog->maps);
 	free(prog->insns);
 	free(prog);
+}
+
+static int prog_build(struct ebpf_prog *prog, const struct ebpf_prog_desc *desc, struct ebpf_error *err)
+{
+	int rc = prog_copy(prog, desc);
+
+	if (rc)
+		return ebpf_fail(err, rc, -1, "no memory for %u instructions", desc->n_insns);
+	rc = ebpf_decode(desc, prog->code, err);
+	if (rc)
+		return rc;
+	prog->fn = interp_run;
+	if (prog->engine == EBPF_ENGINE_INTERP)
+		return 0;
+	rc = jit_compile(prog, prog->code, &prog->jit, err);
+	prog->fn = prog->jit.fn;
+	return rc;
 }
 
 int prog_create(const struct ebpf_prog_desc *desc, enum ebpf_engine engine, struct ebpf_prog **out,
@@ -42,17 +67,16 @@ int prog_create(const struct ebpf_prog_desc *desc, enum ebpf_engine engine, stru
 
 	if (!prog)
 		return ebpf_fail(err, -ENOMEM, -1, "no memory for a program");
-	prog->fn = interp_run;
 	prog->engine = engine;
 	prog->type = desc->type;
 	prog->flags = desc->flags;
 	prog->refs = 1;
 	prog->n_insns = desc->n_insns;
 	memcpy(prog->name, desc->name, sizeof(prog->name));
-	rc = prog_copy(prog, desc);
+	rc = prog_build(prog, desc, err);
 	if (rc) {
 		prog_free(prog);
-		return ebpf_fail(err, rc, -1, "no memory for %u instructions", desc->n_insns);
+		return rc;
 	}
 	*out = prog;
 	return 0;
@@ -72,7 +96,7 @@ void prog_put(struct ebpf_prog *prog)
 
 int prog_run(struct ebpf_prog *prog, void *ctx, uint64_t r2, uint64_t *retval)
 {
-	struct ebpf_run run = { .prog = prog, .ctx = ctx, .budget = UINT64_MAX };
+	struct ebpf_run run = { .prog = prog, .ctx = ctx };
 
 	ebpf_run_begin(&run);
 	*retval = prog->fn(ctx, r2, &run);

@@ -50,6 +50,20 @@ struct ebpf_prog_desc {
 /* A compiled program: r1, r2 and the run record, R0 back.  r2 is 0 but for unverified programs. */
 typedef uint64_t (*ebpf_fn)(void *r1, uint64_t r2, struct ebpf_run *run);
 
+/* The most instructions of one program, as Linux. */
+#define EBPF_MAX_INSNS 1000000u
+
+struct ebpf_code;
+
+/* Native code of one program (jit.h). */
+struct jit_image {
+	ebpf_fn fn;
+	const uint8_t *code; /* the bytes to show: without padding and stubs where that is possible */
+	size_t code_nbytes;
+	void *mapping; /* what jit_free gives back */
+	size_t mapping_nbytes;
+};
+
 enum ebpf_engine { EBPF_ENGINE_INTERP, EBPF_ENGINE_JIT };
 
 struct ebpf_prog {
@@ -61,6 +75,8 @@ struct ebpf_prog {
 	uint32_t n_insns;
 	uint32_t n_maps;
 	struct ebpf_insn *insns; /* the image */
+	struct ebpf_code *code;  /* decoded */
+	struct jit_image jit;    /* zero under the interpreter */
 	struct ebpf_map **maps;
 	char name[EBPF_OBJ_NAME_LEN];
 };

@@ -20,14 +20,38 @@ struct ebpf_vcpu {
 /* The record of one run; helpers get it as their sixth argument. */
 struct ebpf_run {
 	struct ebpf_vcpu *vcpu;
-	struct ebpf_prog *prog; /* the one running; tail calls change it */
-	void *ctx;              /* r1 of the entry program */
-	uint64_t budget;        /* back edges and calls left; UINT64_MAX: unlimited */
-	int32_t error;          /* -errno that ends the run early; 0 while it lives */
-	uint32_t tail_calls;    /* made so far */
-	void *entry_sp;         /* the engine's: where an early end returns to */
-	void *stack;            /* the interpreter's BPF stack */
+	struct ebpf_prog *prog;          /* the one running; tail calls change it */
+	void *ctx;                       /* r1 of the entry program */
+	int64_t budget;                  /* back edges and calls left of this slice; below 0: ebpf_budget_refill */
+	uint64_t budget_rest;            /* of the whole run, behind this slice */
+	int32_t error;                   /* -errno that ends the run early; 0 while it lives */
+	uint32_t tail_calls;             /* made so far */
+	uint32_t depth;                  /* engine entries nested in this run: callbacks, tail calls out of functions */
+	void *entry_sp;                  /* the engine's: where an early end returns to */
+	struct ebpf_resource *resources; /* what an early end gives back */
 };
+
+/* Budgets count down in slices, so that a long run looks at signals. */
+#define EBPF_BUDGET_SLICE   (1 << 20)
+#define EBPF_BUDGET_DEFAULT (1ull << 32)
+/* Engine entries nested in one run; each costs up to 5 KiB of the thread's stack. */
+#define EBPF_MAX_DEPTH 48
+
+/* For the engines of programs with PROG_NEEDS_BUDGET, which do `if (--run->budget < 0)` at back edges and calls:
+ * true to go on with a new slice, false when run->error is set and the run must end. */
+bool ebpf_budget_refill(struct ebpf_run *run);
+
+/* For helpers that take a callback: func is what LD_FUNC gave.  Returns R0; look at run->error after each call. */
+uint64_t ebpf_call_function(struct ebpf_run *run, uint64_t func, uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4,
+			    uint64_t r5);
+
+/* For the engines: the program to go on with, run->prog set and counted, or NULL to fall through.  Not a
+ * PROG_ARRAY, no such index, the limit reached, another type or engine: NULL, as in Linux. */
+struct ebpf_prog *ebpf_tail_call(struct ebpf_run *run, struct ebpf_map *map, uint32_t index);
+
+/* For the engines, LD_ABS and LD_IND: nbytes (1, 2, 4) at off of R6's packet in host order, negative off as
+ * Linux's SKF_*_OFF; below 0 when they lie outside, which makes the function return 0. */
+int64_t ebpf_ld_abs(const void *skb, int32_t off, uint32_t nbytes);
 
 /* Fixed when the runtime starts. */
 uint32_t ebpf_nr_vcpus(void);

@@ -7,9 +7,10 @@
 	X(map_delete_elem, 3) \
 	X(ktime_get_ns, 5) \
 	X(get_prandom_u32, 7) \
-	X(get_smp_processor_id, 8)
+	X(get_smp_processor_id, 8) \
+	X(tail_call, 12)
 
 #define EBPF_NATIVE_HELPERS(X) \
 	X(get_smp_processor_id, 8)
 
-#define EBPF_MAX_HELPER_ID 8
+#define EBPF_MAX_HELPER_ID 12

@@ -94,6 +94,7 @@ HELPERS: tuple[HelperProto, ...] = (
     HelperProto(5, "ktime_get_ns", Ret.INTEGER, ()),
     HelperProto(7, "get_prandom_u32", Ret.INTEGER, ()),
     HelperProto(8, "get_smp_processor_id", Ret.INTEGER, (), native=True),
+    HelperProto(12, "tail_call", Ret.VOID, (Arg.CTX, Arg.CONST_MAP_PTR, Arg.ANYTHING)),  # the engines' own
 )
 
 BY_ID = {h.id: h for h in HELPERS}

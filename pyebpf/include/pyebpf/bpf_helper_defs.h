@@ -10,3 +10,4 @@ static long (*const bpf_map_delete_elem)(void *, const void *) __attribute__((un
 static __u64 (*const bpf_ktime_get_ns)(void) __attribute__((unused)) = (void *)5;
 static __u32 (*const bpf_get_prandom_u32)(void) __attribute__((unused)) = (void *)7;
 static __u32 (*const bpf_get_smp_processor_id)(void) __attribute__((unused)) = (void *)8;
+static void (*const bpf_tail_call)(void *, void *, __u64) __attribute__((unused)) = (void *)12;

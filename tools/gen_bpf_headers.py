@@ -30,10 +30,11 @@ READ_ONLY = {Arg.MAP_KEY, Arg.MAP_VALUE, Arg.MEM, Arg.MEM_OR_NULL, Arg.CONST_STR
 SIZES = {Arg.CONST_SIZE, Arg.CONST_SIZE_OR_ZERO}
 
 U64_RETURNS = frozenset(
-    """ktime_get_ns ktime_get_boot_ns ktime_get_coarse_ns ktime_get_tai_ns jiffies64 get_current_task get_current_pid_tgid
+    """ktime_get_ns ktime_get_boot_ns ktime_get_coarse_ns ktime_get_tai_ns jiffies64
+    get_current_task get_current_pid_tgid
     get_current_uid_gid get_current_cgroup_id get_current_ancestor_cgroup_id skb_cgroup_id skb_ancestor_cgroup_id
-    sk_cgroup_id sk_ancestor_cgroup_id get_socket_cookie get_netns_cookie perf_event_read ringbuf_query get_attach_cookie
-    get_func_ip""".split()
+    sk_cgroup_id sk_ancestor_cgroup_id get_socket_cookie get_netns_cookie perf_event_read ringbuf_query
+    get_attach_cookie get_func_ip""".split()
 )
 U32_RETURNS = frozenset(
     "get_prandom_u32 get_smp_processor_id get_cgroup_classid get_route_realm get_hash_recalc".split()

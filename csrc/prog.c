@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "decode.h"
+#include "epoch.h"
 #include "interp.h"
 #include "jit.h"
 #include "map.h"
@@ -28,8 +29,10 @@ static int prog_copy(struct ebpf_prog *prog, const struct ebpf_prog_desc *desc)
 	return 0;
 }
 
-static void prog_free(struct ebpf_prog *prog)
+static void prog_free(void *ptr)
 {
+	struct ebpf_prog *prog = ptr;
+
 	if (prog->jit.mapping)
 		jit_free(&prog->jit);
 	if (prog->code)
@@ -51,7 +54,7 @@ static int prog_build(struct ebpf_prog *prog, const struct ebpf_prog_desc *desc,
 	rc = ebpf_decode(desc, prog->code, err);
 	if (rc)
 		return rc;
-	prog->fn = interp_run;
+	prog->fn = interp_entry(desc->flags);
 	if (prog->engine == EBPF_ENGINE_INTERP)
 		return 0;
 	rc = jit_compile(prog, prog->code, &prog->jit, err);
@@ -71,6 +74,7 @@ int prog_create(const struct ebpf_prog_desc *desc, enum ebpf_engine engine, stru
 	prog->type = desc->type;
 	prog->flags = desc->flags;
 	prog->refs = 1;
+	prog->budget = EBPF_BUDGET_DEFAULT;
 	prog->n_insns = desc->n_insns;
 	memcpy(prog->name, desc->name, sizeof(prog->name));
 	rc = prog_build(prog, desc, err);
@@ -91,13 +95,24 @@ void prog_put(struct ebpf_prog *prog)
 {
 	/* Release orders our uses before the free, acquire the others' uses before it. */
 	if (__atomic_sub_fetch(&prog->refs, 1, __ATOMIC_ACQ_REL) == 0)
-		prog_free(prog);
+		epoch_retire(prog_free, prog);
+}
+
+void prog_run_init(struct ebpf_run *run, struct ebpf_prog *prog)
+{
+	*run = (struct ebpf_run){ .prog = prog };
+	if (prog->flags & PROG_NEEDS_BUDGET) {
+		run->budget_rest = __atomic_load_n(&prog->budget, __ATOMIC_RELAXED);
+		ebpf_budget_refill(run);
+		run->budget++;
+	}
 }
 
 int prog_run(struct ebpf_prog *prog, void *ctx, uint64_t r2, uint64_t *retval)
 {
-	struct ebpf_run run = { .prog = prog, .ctx = ctx };
+	struct ebpf_run run;
 
+	prog_run_init(&run, prog);
 	ebpf_run_begin(&run);
 	*retval = prog->fn(ctx, r2, &run);
 	ebpf_run_end(&run);

@@ -74,6 +74,7 @@ struct ebpf_prog {
 	uint32_t refs; /* atomic; freed at 0 after a grace period */
 	uint32_t n_insns;
 	uint32_t n_maps;
+	uint64_t budget;         /* atomic: back edges and calls of one run, under PROG_NEEDS_BUDGET */
 	struct ebpf_insn *insns; /* the image */
 	struct ebpf_code *code;  /* decoded */
 	struct jit_image jit;    /* zero under the interpreter */
@@ -87,6 +88,9 @@ int prog_create(const struct ebpf_prog_desc *desc, enum ebpf_engine engine, stru
 		struct ebpf_error *err);
 void prog_get(struct ebpf_prog *prog);
 void prog_put(struct ebpf_prog *prog);
+
+/* A fresh record for a run that starts with prog. */
+void prog_run_init(struct ebpf_run *run, struct ebpf_prog *prog);
 
 /* One whole run: vCPU, epoch, budget.  *retval gets R0; returns 0 or the -errno that ended the run early. */
 int prog_run(struct ebpf_prog *prog, void *ctx, uint64_t r2, uint64_t *retval);

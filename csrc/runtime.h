@@ -11,15 +11,24 @@
 
 struct ebpf_map;
 struct ebpf_prog;
+struct ebpf_run;
+
+/* Something a run holds (a reservation, a reference). Whoever gives it up in the ordinary way unlinks it. */
+struct ebpf_resource {
+	struct ebpf_resource *next;
+	void (*release)(struct ebpf_resource *resource, struct ebpf_run *run);
+};
 
 struct ebpf_vcpu {
-	uint32_t id;   /* 0 .. ebpf_nr_vcpus() - 1 */
-	uint32_t busy; /* atomic: held by a run */
+	uint32_t id;        /* 0 .. ebpf_nr_vcpus() - 1 */
+	uint32_t busy;      /* atomic: held by a run */
+	const void *thread; /* whose run holds or held it; read by a forked child only */
 } __attribute__((aligned(128)));
 
 /* The record of one run; helpers get it as their sixth argument. */
 struct ebpf_run {
 	struct ebpf_vcpu *vcpu;
+	struct ebpf_vcpu *outer;         /* of the run this one is nested in (a helper that runs a program), or NULL */
 	struct ebpf_prog *prog;          /* the one running; tail calls change it */
 	void *ctx;                       /* r1 of the entry program */
 	int64_t budget;                  /* back edges and calls left of this slice; below 0: ebpf_budget_refill */
@@ -31,9 +40,12 @@ struct ebpf_run {
 	struct ebpf_resource *resources; /* what an early end gives back */
 };
 
+/* This thread's vCPU inside its innermost run, else NULL. */
+extern _Thread_local struct ebpf_vcpu *ebpf_vcpu_self __attribute__((tls_model("initial-exec")));
+
 /* Budgets count down in slices, so that a long run looks at signals. */
 #define EBPF_BUDGET_SLICE   (1 << 20)
-#define EBPF_BUDGET_DEFAULT (1ull << 32)
+#define EBPF_BUDGET_DEFAULT (1ull << 30)
 /* Engine entries nested in one run; each costs up to 5 KiB of the thread's stack. */
 #define EBPF_MAX_DEPTH 48
 
@@ -61,3 +73,8 @@ uint32_t ebpf_nr_vcpus(void);
 void ebpf_run_begin(struct ebpf_run *run);
 bool ebpf_run_try_begin(struct ebpf_run *run);
 void ebpf_run_end(struct ebpf_run *run);
+/* Between two events of a batch: leaves the epoch and enters a new one. */
+void ebpf_run_breathe(struct ebpf_run *run);
+
+/* check() is asked after every slice of a budgeted run, non-zero ends the run with -EINTR; NULL: none. */
+void ebpf_set_signal_check(int (*check)(void));

@@ -153,7 +153,7 @@ bool ebpf_budget_refill(struct ebpf_run *run)
 uint64_t ebpf_call_function(struct ebpf_run *run, uint64_t func, uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4,
 			    uint64_t r5)
 {
-	void *entry_sp = run->entry_sp;
+	uint32_t frames = run->frames;
 	uint64_t r0;
 
 	if (run->depth >= EBPF_MAX_DEPTH) {
@@ -161,12 +161,13 @@ uint64_t ebpf_call_function(struct ebpf_run *run, uint64_t func, uint64_t r1, ui
 		return 0;
 	}
 	run->depth++;
+	run->frames = 0;
 	if (run->prog->engine == EBPF_ENGINE_JIT)
 		r0 = ((ebpf_helper_fn)(uintptr_t)func)(r1, r2, r3, r4, r5, run);
 	else
 		r0 = interp_call(run, func, (uint64_t[5]){ r1, r2, r3, r4, r5 });
 	run->depth--;
-	run->entry_sp = entry_sp;
+	run->frames = frames;
 	return r0;
 }
 

@@ -36,7 +36,7 @@ struct ebpf_run {
 	int32_t error;                   /* -errno that ends the run early; 0 while it lives */
 	uint32_t tail_calls;             /* made so far */
 	uint32_t depth;                  /* engine entries nested in this run: callbacks, tail calls out of functions */
-	void *entry_sp;                  /* the engine's: where an early end returns to */
+	uint32_t frames;                 /* the JIT's: local calls active in this engine entry of a budgeted program */
 	struct ebpf_resource *resources; /* what an early end gives back */
 };
 

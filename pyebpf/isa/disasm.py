@@ -123,7 +123,7 @@ def _jump(s: _Style, op: table.Op, i: Insn) -> str:
 
 def _call(s: _Style, _: table.Op, i: Insn) -> str:
     if s is LLVM:
-        return f"call {signed_hex(i.imm)}"
+        return f"call {i.imm & 0xFFFFFFFF:#x}"
     known = i.src == 0 and 0 <= i.imm < len(HELPER_NAMES)
     return f"call bpf_{HELPER_NAMES[i.imm]}#{i.imm}" if known else f"call unknown#{i.imm}"
 

@@ -134,7 +134,7 @@ def test_prototypes_have_the_names_of_their_numbers() -> None:
 
 def llvm_knows(op: Op) -> bool:
     """llvm-objdump 19 has no load-acquire and store-release, and shows neither pseudo sources nor an LD_IND offset;
-    a call's meaning is not in its text."""
+    a call's meaning is not in its text, and a helper's number is not negative."""
     pseudo = op.kind == "ld_imm64" and op.src != 0
     return not pseudo and op.kind not in ("load_acq", "store_rel", "ld_ind", "call_local", "call_kfunc")
 
@@ -143,7 +143,7 @@ def test_each_row_prints_as_in_llvm_objdump() -> None:
     tool = objdump.path()
     require.need("clang", None if tool else "llvm-objdump is not installed")
     assert tool is not None
-    code = [slots for op in OPS if llvm_knows(op) for slots in samples(op)]
+    code = [slots for op in OPS if llvm_knows(op) for slots in samples(op) if op.kind != "call" or slots[0].imm >= 0]
     theirs = objdump.disassemble(encode(i for slots in code for i in slots), tool)
     index = 0
     for slots in code:

@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from pyebpf.isa import table
 
@@ -32,9 +33,22 @@ class Insn:
         return table.find(self.opcode, self.src, self.off, self.imm)
 
 
-def encode(insns: Iterable[Insn]) -> bytes:
-    """Instructions as they stand in memory, little-endian, 8 bytes each."""
-    return b"".join(bytes(insn) for insn in insns)
+Nested: TypeAlias = "Iterable[Insn | Nested]"
+"""Instructions in sequences of any depth: a 64-bit constant is a pair, a function may be a list."""
+
+
+def flatten(insns: Nested) -> Iterator[Insn]:
+    """The slots of nested sequences in order."""
+    for insn in insns:
+        if isinstance(insn, Insn):
+            yield insn
+        else:
+            yield from flatten(insn)
+
+
+def encode(insns: Nested) -> bytes:
+    """Instructions as they stand in memory, little-endian, 8 bytes each; nested sequences are flattened."""
+    return b"".join(bytes(insn) for insn in flatten(insns))
 
 
 def decode(code: bytes | bytearray | memoryview) -> Iterator[Insn]:

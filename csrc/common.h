@@ -26,3 +26,13 @@ static inline bool mul_size(size_t n, size_t size, size_t *out)
 {
 	return !__builtin_mul_overflow(n, size, out);
 }
+
+/* In a spin: lets the other thread of the core run. */
+static inline void cpu_relax(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#else
+	__asm__ volatile("" ::: "memory");
+#endif
+}

@@ -38,6 +38,8 @@ struct ebpf_run {
 	uint32_t depth;                  /* engine entries nested in this run: callbacks, tail calls out of functions */
 	uint32_t frames;                 /* the JIT's: local calls active in this engine entry of a budgeted program */
 	struct ebpf_resource *resources; /* what an early end gives back */
+	const uint64_t *ips;             /* the event's call stack, innermost first, or NULL: the source's */
+	uint32_t n_ips;
 };
 
 /* This thread's vCPU inside its innermost run, else NULL. */

@@ -1,15 +1,276 @@
 # Maps.
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.errno cimport EAGAIN, EINVAL, ENOENT
+
 cdef extern from "core.h":
+    struct map_attr:
+        uint32_t type
+        uint32_t key_size
+        uint32_t value_size
+        uint32_t max_entries
+        uint32_t flags
+        uint64_t extra
+        char name[16]
+    struct map_ops:
+        const char *name
+        void (*user_release)(ebpf_map *map) nogil
+        uint32_t (*count)(ebpf_map *map) nogil
     struct ebpf_map:
-        pass
+        const map_ops *ops
+        uint32_t type
+        uint32_t key_size
+        uint32_t value_size
+        uint32_t max_entries
+        uint32_t flags
+        uint32_t user_value_size
+        uint64_t extra
+        uint32_t refs
+        bint frozen
+        char name[16]
+    int map_create(const map_attr *attr, ebpf_map **out, ebpf_error *err) nogil
     void map_put(ebpf_map *map) nogil
+    int map_user_lookup(ebpf_map *map, const void *key, void *value, uint64_t flags) nogil
+    int map_user_update(ebpf_map *map, const void *key, const void *value, uint64_t flags) nogil
+    int map_user_erase(ebpf_map *map, const void *key) nogil
+    int map_user_next_key(ebpf_map *map, const void *key, void *next) nogil
+    int map_user_lookup_and_erase(ebpf_map *map, const void *key, void *value, uint64_t flags) nogil
+    int map_user_freeze(ebpf_map *map) nogil
+    int prog_array_set(ebpf_map *map, uint32_t index, ebpf_prog *prog, uint32_t id, uint64_t flags) nogil
+    int map_batch_lookup(ebpf_map *map, uint64_t *cursor, void *keys, void *values, uint32_t n, uint32_t *done) nogil
+    int map_batch_update(
+        ebpf_map *map, const void *keys, const void *values, uint32_t n, uint64_t flags, uint32_t *done) nogil
+    int map_batch_erase(ebpf_map *map, const void *keys, uint32_t n, uint32_t *done) nogil
+    int map_batch_drain(ebpf_map *map, uint64_t *cursor, void *keys, void *values, uint32_t n, uint32_t *done) nogil
+    uint32_t map_count(ebpf_map *map) nogil
+    uint64_t map_value_address(ebpf_map *map) nogil
+    bint epoch_set_nowait(bint nowait) nogil
+    struct ebpf_prog:
+        pass
+
+
+cdef class NativeProg
 
 
 cdef class NativeMap:
-    """A map of the in-process engine; holds one reference."""
+    """A map of the in-process engine; holds one reference and stands for the user's.
+
+    Keys and values are bytes of `key_size` and `user_value_size` (per-CPU maps: all vCPUs' values, each
+    rounded up to 8 bytes). Errors are pyebpf.Error with Linux's errno.
+    """
 
     cdef ebpf_map *map
 
+    def __cinit__(
+        self,
+        uint32_t type,
+        uint32_t key_size,
+        uint32_t value_size,
+        uint32_t max_entries,
+        uint32_t flags=0,
+        uint64_t extra=0,
+        str name="",
+    ):
+        cdef map_attr attr
+        cdef ebpf_error err
+        cdef bytes raw = name.encode()[:15]
+        memset(&attr, 0, sizeof(attr))
+        attr.type, attr.key_size, attr.value_size = type, key_size, value_size
+        attr.max_entries, attr.flags, attr.extra = max_entries, flags, extra
+        memcpy(attr.name, <const char *>raw, len(raw))
+        err.code = 0
+        check(map_create(&attr, &self.map, &err), &err)
+
     def __dealloc__(self):
-        if self.map != NULL:
+        if self.map == NULL:
+            return
+        with nogil:
+            if self.map.ops.user_release != NULL:
+                self.map.ops.user_release(self.map)
             map_put(self.map)
+
+    @property
+    def type(self) -> int:
+        return self.map.type
+
+    @property
+    def key_size(self) -> int:
+        return self.map.key_size
+
+    @property
+    def value_size(self) -> int:
+        return self.map.value_size
+
+    @property
+    def user_value_size(self) -> int:
+        return self.map.user_value_size
+
+    @property
+    def max_entries(self) -> int:
+        return self.map.max_entries
+
+    @property
+    def flags(self) -> int:
+        return self.map.flags
+
+    @property
+    def extra(self) -> int:
+        return self.map.extra
+
+    @property
+    def name(self) -> str:
+        return self.map.name.decode()
+
+    @property
+    def frozen(self) -> bool:
+        return self.map.frozen
+
+    @property
+    def refs(self) -> int:
+        """References: this object's and those of programs and other maps."""
+        return self.map.refs
+
+    @property
+    def value_address(self) -> int:
+        """Where the values of an ARRAY lie in this process, 0 for other types."""
+        return map_value_address(self.map)
+
+    def __len__(self) -> int:
+        return map_count(self.map)
+
+    cdef int _size(self, Py_ssize_t seen, uint32_t wanted, str what) except -1:
+        if seen != <Py_ssize_t>wanted:
+            raise Error(EINVAL, f"map {self.map.name.decode()!r}: {what} of {seen} bytes, {wanted} wanted")
+        return 0
+
+    def lookup(self, const uint8_t[::1] key not None, uint64_t flags=0):
+        """The value, None if there is none."""
+        cdef const void *k = &key[0] if key.shape[0] else NULL
+        cdef bytes value = PyBytes_FromStringAndSize(NULL, self.map.user_value_size)
+        self._size(key.shape[0], self.map.key_size, "key")
+        cdef int rc = map_user_lookup(self.map, k, PyBytes_AS_STRING(value), flags)
+        if rc == -ENOENT:
+            return None
+        check(rc, NULL)
+        return value
+
+    def update(self, const uint8_t[::1] key not None, const uint8_t[::1] value not None, uint64_t flags=0):
+        """Set a value; flags BPF_ANY, BPF_NOEXIST, BPF_EXIST."""
+        self._size(key.shape[0], self.map.key_size, "key")
+        self._size(value.shape[0], self.map.user_value_size, "value")
+        cdef const void *k = &key[0]
+        cdef const void *v = &value[0]
+        cdef bint old = epoch_set_nowait(True)
+        cdef int rc = map_user_update(self.map, k, v, flags)
+        epoch_set_nowait(old)
+        if rc == -EAGAIN:
+            with nogil:
+                rc = map_user_update(self.map, k, v, flags)
+        check(rc, NULL)
+
+    def erase(self, const uint8_t[::1] key not None):
+        """Remove a key; ENOENT if it is not there."""
+        self._size(key.shape[0], self.map.key_size, "key")
+        check(map_user_erase(self.map, &key[0]), NULL)
+
+    def next_key(self, key=None):
+        """The key after `key` (None, or one that is not there: the first); None after the last."""
+        cdef const uint8_t[::1] k
+        cdef const void *p = NULL
+        cdef bytes out = PyBytes_FromStringAndSize(NULL, self.map.key_size)
+        cdef int rc
+        if key is not None:
+            k = key
+            self._size(k.shape[0], self.map.key_size, "key")
+            p = &k[0]
+        rc = map_user_next_key(self.map, p, PyBytes_AS_STRING(out))
+        if rc == -ENOENT:
+            return None
+        check(rc, NULL)
+        return out
+
+    def lookup_and_erase(self, const uint8_t[::1] key not None, uint64_t flags=0):
+        """Remove a key and return its value, None if it is not there."""
+        self._size(key.shape[0], self.map.key_size, "key")
+        cdef bytes value = PyBytes_FromStringAndSize(NULL, self.map.user_value_size)
+        cdef const void *k = &key[0]
+        cdef char *v = PyBytes_AS_STRING(value)
+        cdef int rc
+        with nogil:
+            rc = map_user_lookup_and_erase(self.map, k, v, flags)
+        if rc == -ENOENT:
+            return None
+        check(rc, NULL)
+        return value
+
+    def freeze(self):
+        """No more writes from the user side; EBUSY if it is frozen."""
+        check(map_user_freeze(self.map), NULL)
+
+    def set_prog(self, const uint8_t[::1] key not None, NativeProg prog not None, uint32_t id=0, uint64_t flags=0):
+        """PROG_ARRAY: put a program in; `id` is what lookup shows."""
+        cdef uint32_t index
+        self._size(key.shape[0], 4, "key")
+        memcpy(&index, &key[0], 4)
+        if self.map.type != 3:
+            raise Error(EINVAL, f"map {self.map.name.decode()!r} is no PROG_ARRAY")
+        check(prog_array_set(self.map, index, prog.prog, id, flags), NULL)
+
+    def lookup_batch(self, uint64_t cursor, uint32_t n):
+        """Up to n entries from `cursor` (0: the start) on: (keys, values, next cursor, number). 0 at the end."""
+        return self._walk(cursor, n, False)
+
+    def drain(self, uint64_t cursor, uint32_t n):
+        """As lookup_batch, and removes them: each value is the last one that was stored."""
+        return self._walk(cursor, n, True)
+
+    cdef _walk(self, uint64_t cursor, uint32_t n, bint remove):
+        cdef size_t ks = self.map.key_size, vs = self.map.user_value_size
+        cdef bytearray keys = bytearray(ks * n), values = bytearray(vs * n)
+        cdef uint8_t[::1] k = keys, v = values
+        cdef void *kp = &k[0] if k.shape[0] else NULL
+        cdef void *vp = &v[0] if v.shape[0] else NULL
+        cdef uint32_t done = 0
+        cdef int rc
+        with nogil:
+            if remove:
+                rc = map_batch_drain(self.map, &cursor, kp, vp, n, &done)
+            else:
+                rc = map_batch_lookup(self.map, &cursor, kp, vp, n, &done)
+        check(rc, NULL)
+        k = v = None
+        del keys[ks * done:]
+        del values[vs * done:]
+        return keys, values, cursor, done
+
+    def update_batch(self, const uint8_t[::1] keys not None, const uint8_t[::1] values not None, uint64_t flags=0):
+        """Set packed keys to packed values. An error carries in `done` how many came before it."""
+        cdef uint32_t n = <uint32_t>(keys.shape[0] // self.map.key_size), done = 0
+        self._size(keys.shape[0], n * self.map.key_size, "batch of keys")
+        self._size(values.shape[0], n * self.map.user_value_size, "batch of values")
+        if n == 0:
+            return 0
+        cdef const void *k = &keys[0]
+        cdef const void *v = &values[0]
+        cdef int rc
+        with nogil:
+            rc = map_batch_update(self.map, k, v, n, flags, &done)
+        return self._batch(rc, done)
+
+    def delete_batch(self, const uint8_t[::1] keys not None):
+        """Remove packed keys. An error carries in `done` how many came before it."""
+        cdef uint32_t n = <uint32_t>(keys.shape[0] // self.map.key_size), done = 0
+        self._size(keys.shape[0], n * self.map.key_size, "batch of keys")
+        if n == 0:
+            return 0
+        cdef const void *k = &keys[0]
+        cdef int rc
+        with nogil:
+            rc = map_batch_erase(self.map, k, n, &done)
+        return self._batch(rc, done)
+
+    cdef _batch(self, int rc, uint32_t done):
+        if rc < 0:
+            error = Error(-rc, f"map {self.map.name.decode()!r}: element {done} of the batch")
+            error.done = done
+            raise error
+        return done

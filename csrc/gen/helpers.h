@@ -8,9 +8,18 @@
 	X(ktime_get_ns, 5) \
 	X(get_prandom_u32, 7) \
 	X(get_smp_processor_id, 8) \
-	X(tail_call, 12)
+	X(tail_call, 12) \
+	X(get_stackid, 27) \
+	X(for_each_map_elem, 164) \
+	X(map_lookup_percpu_elem, 195)
 
 #define EBPF_NATIVE_HELPERS(X) \
-	X(get_smp_processor_id, 8)
+	X(map_lookup_elem, 1) \
+	X(map_update_elem, 2) \
+	X(map_delete_elem, 3) \
+	X(get_smp_processor_id, 8) \
+	X(get_stackid, 27) \
+	X(for_each_map_elem, 164) \
+	X(map_lookup_percpu_elem, 195)
 
-#define EBPF_MAX_HELPER_ID 12
+#define EBPF_MAX_HELPER_ID 195

@@ -82,19 +82,38 @@ class HelperProto:
 
 
 HELPERS: tuple[HelperProto, ...] = (
-    HelperProto(1, "map_lookup_elem", Ret.MAP_VALUE_OR_NULL, (Arg.CONST_MAP_PTR, Arg.MAP_KEY), pkt_access=True),
+    HelperProto(
+        1, "map_lookup_elem", Ret.MAP_VALUE_OR_NULL, (Arg.CONST_MAP_PTR, Arg.MAP_KEY), native=True, pkt_access=True
+    ),
     HelperProto(
         2,
         "map_update_elem",
         Ret.INTEGER,
         (Arg.CONST_MAP_PTR, Arg.MAP_KEY, Arg.MAP_VALUE, Arg.ANYTHING),
+        native=True,
         pkt_access=True,
     ),
-    HelperProto(3, "map_delete_elem", Ret.INTEGER, (Arg.CONST_MAP_PTR, Arg.MAP_KEY), pkt_access=True),
+    HelperProto(3, "map_delete_elem", Ret.INTEGER, (Arg.CONST_MAP_PTR, Arg.MAP_KEY), native=True, pkt_access=True),
     HelperProto(5, "ktime_get_ns", Ret.INTEGER, ()),
     HelperProto(7, "get_prandom_u32", Ret.INTEGER, ()),
     HelperProto(8, "get_smp_processor_id", Ret.INTEGER, (), native=True),
     HelperProto(12, "tail_call", Ret.VOID, (Arg.CTX, Arg.CONST_MAP_PTR, Arg.ANYTHING)),  # the engines' own
+    HelperProto(27, "get_stackid", Ret.INTEGER, (Arg.CTX, Arg.CONST_MAP_PTR, Arg.ANYTHING), native=True, gpl_only=True),
+    HelperProto(
+        164,
+        "for_each_map_elem",
+        Ret.INTEGER,
+        (Arg.CONST_MAP_PTR, Arg.FUNC, Arg.STACK_OR_NULL, Arg.ANYTHING),
+        native=True,
+    ),
+    HelperProto(
+        195,
+        "map_lookup_percpu_elem",
+        Ret.MAP_VALUE_OR_NULL,
+        (Arg.CONST_MAP_PTR, Arg.MAP_KEY, Arg.ANYTHING),
+        native=True,
+        pkt_access=True,
+    ),
 )
 
 BY_ID = {h.id: h for h in HELPERS}

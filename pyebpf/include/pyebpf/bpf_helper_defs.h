@@ -11,3 +11,6 @@ static __u64 (*const bpf_ktime_get_ns)(void) __attribute__((unused)) = (void *)5
 static __u32 (*const bpf_get_prandom_u32)(void) __attribute__((unused)) = (void *)7;
 static __u32 (*const bpf_get_smp_processor_id)(void) __attribute__((unused)) = (void *)8;
 static void (*const bpf_tail_call)(void *, void *, __u64) __attribute__((unused)) = (void *)12;
+static long (*const bpf_get_stackid)(void *, void *, __u64) __attribute__((unused)) = (void *)27;
+static long (*const bpf_for_each_map_elem)(void *, void *, void *, __u64) __attribute__((unused)) = (void *)164;
+static void *(*const bpf_map_lookup_percpu_elem)(void *, const void *, __u64) __attribute__((unused)) = (void *)195;

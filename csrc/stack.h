@@ -1,0 +1,13 @@
+/* The native call stack of the running thread. */
+#pragma once
+
+#include "common.h"
+
+/* As Linux's sysctl_perf_event_max_stack. */
+#define STACK_MAX_DEPTH 127
+
+/* Return addresses, innermost first, without this function's own; their number.  Walks by unwind tables, so it
+ * ends at code that has none (a JIT's): take it before the program is entered. */
+uint32_t stack_walk(uint64_t *ips, uint32_t max);
+/* Loads what the first walk would load, so that no walk allocates inside a run. */
+void stack_prepare(void);

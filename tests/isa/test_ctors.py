@@ -142,6 +142,6 @@ def test_example_of_2014_counts_protocols_on_linux() -> None:
         ]  # fmt: skip
         assert len(encode(program)) == 8 * 13
         with linux.prog_load(encode(program), "socket_filter") as prog:
-            for _ in range(3):
-                prog.test_run(bytes(23) + b"\6" + bytes(40))
+            for _ in range(3):  # PROG_TEST_RUN hands a socket filter the packet without its Ethernet header
+                prog.test_run(bytes(14 + 23) + b"\6" + bytes(40))
         assert counts.lookup(6) == (3).to_bytes(8, "little")

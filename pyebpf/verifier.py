@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from pyebpf.spec.debuginfo import FuncInfo, LineInfo
 from pyebpf.spec.kinds import ProgType
 from pyebpf.spec.verified import MapDesc, VerifiedProgram
+
+__all__ = ["FuncInfo", "LineInfo", "MapSource", "VerifierInput", "verify"]
 
 
 class MapSource(Protocol):
@@ -16,26 +19,6 @@ class MapSource(Protocol):
 
     def by_index(self, index: int) -> MapDesc | None:
         """The map of PSEUDO_MAP_IDX / PSEUDO_MAP_IDX_VALUE's imm, an index into fd_array."""
-
-
-@dataclass(frozen=True, slots=True)
-class FuncInfo:
-    """A bpf_func_info record: where a function starts, its BTF type and name."""
-
-    insn_idx: int
-    type_id: int
-    name: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class LineInfo:
-    """A bpf_line_info record with its strings resolved."""
-
-    insn_idx: int
-    file: str
-    text: str
-    line: int
-    column: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from pyebpf.errors import BtfError
 
 POINTER_SIZE = 8
 MAX_SIZE = (1 << 32) - 1
+MAX_CHECKED = 32768
 _SIZED = frozenset({Kind.INT, Kind.STRUCT, Kind.UNION, Kind.ENUM, Kind.ENUM64, Kind.FLOAT, Kind.DATASEC})
 
 
@@ -51,7 +52,12 @@ def align_of(btf: Btf, type_id: int, depth: int = 0) -> int:
 
 
 def check(btf: Btf) -> None:
-    """Read every type, and follow what each contains or stands for: BtfError on the first that is malformed."""
+    """Read every type, and follow what each contains or stands for: BtfError on the first that is malformed.
+
+    Beyond MAX_CHECKED types nothing is read ahead: each is checked when it is asked for, and every walk is bounded.
+    """
+    if len(btf) > MAX_CHECKED:
+        return
     _acyclic(btf, _contained)
     _acyclic(btf, _pointed)
 

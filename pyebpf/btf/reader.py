@@ -16,7 +16,7 @@ from pyebpf.errors import BtfError
 SECTION = ".BTF"
 MAGIC = 0xEB9F
 HEADER_SIZE = 24
-MAX_SIZE = 64 << 20
+MAX_SIZE = 16 << 20
 MAX_NAME = 4096
 MAX_DEPTH = 32
 """Modifiers, typedefs and arrays between a name and what it stands for, as libbpf and Linux bound them."""

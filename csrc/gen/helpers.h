@@ -5,13 +5,87 @@
 	X(map_lookup_elem, 1) \
 	X(map_update_elem, 2) \
 	X(map_delete_elem, 3) \
+	X(probe_read, 4) \
 	X(ktime_get_ns, 5) \
+	X(trace_printk, 6) \
 	X(get_prandom_u32, 7) \
 	X(get_smp_processor_id, 8) \
+	X(skb_store_bytes, 9) \
+	X(l3_csum_replace, 10) \
+	X(l4_csum_replace, 11) \
 	X(tail_call, 12) \
+	X(clone_redirect, 13) \
+	X(get_current_pid_tgid, 14) \
+	X(get_current_uid_gid, 15) \
+	X(get_current_comm, 16) \
+	X(skb_vlan_push, 18) \
+	X(skb_vlan_pop, 19) \
+	X(perf_event_read, 22) \
+	X(redirect, 23) \
+	X(get_route_realm, 24) \
+	X(perf_event_output, 25) \
+	X(skb_load_bytes, 26) \
 	X(get_stackid, 27) \
+	X(csum_diff, 28) \
+	X(skb_change_proto, 31) \
+	X(skb_change_type, 32) \
+	X(get_hash_recalc, 34) \
+	X(get_current_task, 35) \
+	X(skb_change_tail, 38) \
+	X(skb_pull_data, 39) \
+	X(csum_update, 40) \
+	X(set_hash_invalid, 41) \
+	X(get_numa_node_id, 42) \
+	X(skb_change_head, 43) \
+	X(xdp_adjust_head, 44) \
+	X(probe_read_str, 45) \
+	X(set_hash, 48) \
+	X(skb_adjust_room, 50) \
+	X(redirect_map, 51) \
+	X(xdp_adjust_meta, 54) \
+	X(perf_event_read_value, 55) \
+	X(perf_prog_read_value, 56) \
+	X(xdp_adjust_tail, 65) \
+	X(get_stack, 67) \
+	X(skb_load_bytes_relative, 68) \
+	X(fib_lookup, 69) \
+	X(get_current_cgroup_id, 80) \
+	X(map_push_elem, 87) \
+	X(map_pop_elem, 88) \
+	X(map_peek_elem, 89) \
+	X(strtol, 105) \
+	X(strtoul, 106) \
+	X(send_signal, 109) \
+	X(probe_read_user, 112) \
+	X(probe_read_kernel, 113) \
+	X(probe_read_user_str, 114) \
+	X(probe_read_kernel_str, 115) \
+	X(send_signal_thread, 117) \
+	X(jiffies64, 118) \
+	X(read_branch_records, 119) \
+	X(get_ns_current_pid_tgid, 120) \
+	X(get_current_ancestor_cgroup_id, 123) \
+	X(ktime_get_boot_ns, 125) \
+	X(ringbuf_output, 130) \
+	X(ringbuf_reserve, 131) \
+	X(ringbuf_submit, 132) \
+	X(ringbuf_discard, 133) \
+	X(ringbuf_query, 134) \
+	X(csum_level, 135) \
+	X(redirect_neigh, 152) \
+	X(redirect_peer, 155) \
+	X(ktime_get_coarse_ns, 160) \
 	X(for_each_map_elem, 164) \
-	X(map_lookup_percpu_elem, 195)
+	X(snprintf, 165) \
+	X(trace_vprintk, 177) \
+	X(loop, 181) \
+	X(strncmp, 182) \
+	X(xdp_get_buff_len, 188) \
+	X(xdp_load_bytes, 189) \
+	X(xdp_store_bytes, 190) \
+	X(skb_set_tstamp, 192) \
+	X(map_lookup_percpu_elem, 195) \
+	X(ktime_get_tai_ns, 208)
 
 #define EBPF_NATIVE_HELPERS(X) \
 	X(map_lookup_elem, 1) \
@@ -22,4 +96,4 @@
 	X(for_each_map_elem, 164) \
 	X(map_lookup_percpu_elem, 195)
 
-#define EBPF_MAX_HELPER_ID 195
+#define EBPF_MAX_HELPER_ID 208

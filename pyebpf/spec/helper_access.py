@@ -56,7 +56,7 @@ EXTRA: Final[dict[ProgType, frozenset[int]]] = {
     ProgType.CGROUP_SOCKOPT: _numbers("25 81 96 107-108 122 186-187"),
     ProgType.SK_LOOKUP: _numbers("25 86 124 136-140 160 178 196"),
     ProgType.SYSCALL: _numbers("4 25 27 45-46 67 107-108 111 121 136-140 147 162 166-168 173 178-179 188 196"),
-    ProgType.NETFILTER: _numbers(),
+    ProgType.NETFILTER: frozenset(),
 }
 """And these beside."""
 

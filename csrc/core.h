@@ -9,3 +9,4 @@
 #include "map_prog_array.h"
 #include "prog.h"
 #include "runtime.h"
+#include "uaccess.h"

@@ -5,5 +5,6 @@ Split by area into the included files; pyebpf/native.py is its only importer.
 """
 
 include "_core_common.pxi"
+include "_core_user.pxi"
 include "_core_map.pxi"
 include "_core_prog.pxi"

@@ -1,5 +1,5 @@
 """The only importer of the native core."""
 
-from pyebpf._core import NativeMap, NativeProg
+from pyebpf._core import NativeMap, NativeProg, copy_from_user, copy_to_user, string_from_user
 
-__all__ = ["NativeMap", "NativeProg"]
+__all__ = ["NativeMap", "NativeProg", "copy_from_user", "copy_to_user", "string_from_user"]

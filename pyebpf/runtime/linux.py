@@ -1,0 +1,57 @@
+"""The other back end: the running kernel's bpf(2), given the same bytes."""
+
+import ctypes
+import errno
+import os
+import platform
+import sys
+from pathlib import Path
+
+from pyebpf.errors import ENOTSUPP, Error
+from pyebpf.runtime import mapobj
+from pyebpf.runtime.call import AttrBuffer
+from pyebpf.spec import attr
+from pyebpf.spec.kinds import Cmd
+
+_NUMBERS = {"x86_64": 321, "aarch64": 280}
+
+
+def syscall(cmd: int, user: AttrBuffer) -> int:
+    """bpf(2) of the kernel; its fds are the system's."""
+    number = _NUMBERS.get(platform.machine())
+    if number is None or sys.platform != "linux":
+        raise Error(errno.ENOSYS, f"bpf(2) has no number on {sys.platform} {platform.machine()}")
+    libc = ctypes.CDLL(None, use_errno=True)
+    result: int = libc.syscall(number, cmd, ctypes.c_void_p(user.address), ctypes.c_uint(user.size))
+    if result < 0:
+        code = ctypes.get_errno()
+        name = Cmd(cmd).name if cmd in Cmd._value2member_map_ else str(cmd)
+        text = "operation not supported by the kernel" if code == ENOTSUPP else os.strerror(code)
+        raise Error(code, f"Linux: {name}: {text}")
+    return result
+
+
+def close(fd: int) -> None:
+    """close(2) of a system fd; a negative one is closed already."""
+    if fd >= 0:
+        os.close(fd)
+
+
+def map_sizes(fd: int) -> tuple[int, int]:
+    """Bytes of a key and of a value as user space sees it, of a kernel map."""
+    info = bytearray(attr.MAP_INFO.size)
+    pin = (ctypes.c_char * len(info)).from_buffer(info)
+    request = attr.ATTR[Cmd.OBJ_GET_INFO_BY_FD].pack(bpf_fd=fd, info_len=len(info), info=ctypes.addressof(pin))
+    syscall(Cmd.OBJ_GET_INFO_BY_FD, AttrBuffer(request, None))
+    kind, key_size, value_size = (attr.MAP_INFO.read(info, name) for name in ("type", "key_size", "value_size"))
+    if kind in mapobj.PERCPU:
+        value_size = (value_size + 7 & ~7) * possible_cpus()
+    elif kind in mapobj.OF_FDS:
+        value_size = 4
+    return key_size, value_size
+
+
+def possible_cpus() -> int:
+    """CPUs a per-CPU value of the kernel has room for."""
+    text = Path("/sys/devices/system/cpu/possible").read_text().strip()
+    return sum(int(last or first) - int(first) + 1 for first, _, last in (r.partition("-") for r in text.split(",")))

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "decode.h"
+#include "jit_flow.h"
 #include "jit_mem.h"
 #include "x86_64_enc.h"
 
@@ -81,6 +82,8 @@ struct jit {
 	const struct ebpf_code *code;
 	const struct ebpf_func *func; /* being lowered */
 	struct jit_frame frame;       /* its */
+	struct jit_flow flow;
+	uint32_t zero; /* upper halves known to be zero here */
 	struct x86_buf out;
 	struct jit_fixup *fixups;
 	struct jit_place *labels; /* the first code->n are the instructions' */
@@ -154,6 +157,15 @@ struct jit_rule {
 };
 /* arg of rules */
 enum { JIT_DIV_MOD = 1, JIT_DIV_SIGNED = 2, JIT_JSET = 1, JIT_LD_IND = 1 };
+
+/* Several instructions at once: how many it emitted, 0 for none (jit_match.c). */
+uint32_t jit_match(struct jit *jit, const struct ebpf_dinsn *in);
+/* A helper call without a call, or with a cheaper one; false: nothing emitted (jit_inline.c). */
+bool jit_inline_call(struct jit *jit, const struct ebpf_dinsn *in);
+/* The jump behind a comparison; a test of bits; has the verifier decided the jump? */
+void jit_branch(struct jit *jit, const struct ebpf_dinsn *in, enum x86_cc cc);
+void jit_test_bits(struct jit *jit, unsigned size, uint8_t reg, int32_t imm);
+bool jit_is_decided(const struct jit *jit, const struct ebpf_dinsn *in);
 
 const struct jit_rule *jit_rule_of(const struct ebpf_dinsn *in);
 /* The shortest move of a constant; may change the flags. */

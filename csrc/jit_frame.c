@@ -7,25 +7,19 @@
 /* Kept for the caller, in the order of their pushes. */
 static const uint8_t callee_saved[] = { X86_RBP, X86_RBX, X86_R13, X86_R14, X86_R15, X86_R12 };
 
-static bool is_ld_abs(uint32_t op)
-{
-	return op == OP_LD_ABS_W || op == OP_LD_ABS_H || op == OP_LD_ABS_B || op == OP_LD_IND_W || op == OP_LD_IND_H ||
-	       op == OP_LD_IND_B;
-}
-
 /* BPF registers that an instruction names, as bits. */
 static uint32_t named_regs(const struct ebpf_dinsn *in)
 {
 	const struct ebpf_op_info *info = &ebpf_op_info[in->op];
 
 	return ((info->uses & OP_USES_DST) ? 1u << in->dst : 0) | ((info->uses & OP_USES_SRC) ? 1u << in->src : 0) |
-	       (is_ld_abs(in->op) ? 1u << 6 : 0);
+	       (jit_is_ld_abs(in->op) ? 1u << 6 : 0);
 }
 
 static bool makes_call(const struct jit *jit, const struct ebpf_dinsn *in)
 {
 	return jit->budget || in->op == OP_CALL_HELPER || in->op == OP_CALL_LOCAL || in->op == OP_TAIL_CALL ||
-	       is_ld_abs(in->op);
+	       jit_is_ld_abs(in->op);
 }
 
 static uint32_t scan(struct jit *jit, bool *has_may_goto)
@@ -66,12 +60,14 @@ void jit_frame_plan(struct jit *jit)
 	frame->nbytes = frame->has_fp || frame->calls ? stack + frame->pad : 0;
 }
 
-/* An unverified program may read what it never wrote: 0, under either engine. */
+/* What an unverified program reads before it writes it is 0, under either engine. */
 static void zero_regs(struct jit *jit)
 {
+	uint32_t live = jit->flow.live[jit->func->start];
+
 	for (uint32_t r = 0; r < 10; r++)
-		if (r != 1 && r != 2 && (r < 6 || (jit->frame.saved & 1u << jit_regs[r])))
-			x86_alu(&jit->out, X86_XOR, 4, jit_regs[r], x86_r(jit_regs[r]));
+		if (r != 1 && r != 2 && (live & HALVES(r)))
+			jit_const(jit, jit_regs[r], 0);
 }
 
 void jit_prologue(struct jit *jit)

@@ -54,8 +54,7 @@ JIT_LOWER(jit_lower_ja)
 		jit_jmp(jit, in->target);
 }
 
-/* The jump behind a comparison. */
-static void branch(struct jit *jit, const struct ebpf_dinsn *in, enum x86_cc cc)
+void jit_branch(struct jit *jit, const struct ebpf_dinsn *in, enum x86_cc cc)
 {
 	jit_label skip;
 
@@ -71,19 +70,30 @@ static void branch(struct jit *jit, const struct ebpf_dinsn *in, enum x86_cc cc)
 	jit_bind(jit, skip);
 }
 
-/* True when the verifier decided the jump, which then needs no comparison. */
-static bool decided(struct jit *jit, const struct ebpf_dinsn *in)
+static uint8_t verdict(const struct jit *jit, const struct ebpf_dinsn *in)
 {
 	const struct insn_fact *facts = jit->code->facts;
-	uint8_t flags = facts ? facts[jit_insn_idx(jit, in)].flags & (FACT_ALWAYS | FACT_NEVER) : 0;
 
-	if (flags == FACT_ALWAYS && in->target != jit_insn_idx(jit, in) + 1)
+	return facts ? facts[jit_insn_idx(jit, in)].flags & (FACT_ALWAYS | FACT_NEVER) : 0;
+}
+
+bool jit_is_decided(const struct jit *jit, const struct ebpf_dinsn *in)
+{
+	return verdict(jit, in) == FACT_ALWAYS || verdict(jit, in) == FACT_NEVER;
+}
+
+/* A decided jump needs no comparison. */
+static bool lower_decided(struct jit *jit, const struct ebpf_dinsn *in)
+{
+	if (!jit_is_decided(jit, in))
+		return false;
+	if (verdict(jit, in) == FACT_ALWAYS && in->target != jit_insn_idx(jit, in) + 1)
 		jit_jmp(jit, in->target);
-	return flags == FACT_ALWAYS || flags == FACT_NEVER;
+	return true;
 }
 
 /* test reg, imm: of the low byte where that says the same. */
-static void test_bits(struct jit *jit, unsigned size, uint8_t reg, int32_t imm)
+void jit_test_bits(struct jit *jit, unsigned size, uint8_t reg, int32_t imm)
 {
 	if (imm >= 0 && imm <= INT8_MAX)
 		size = 1;
@@ -97,28 +107,28 @@ JIT_LOWER(jit_lower_jcc_k)
 	uint8_t dst = jit_dst(in);
 	int32_t imm = (int32_t)in->imm;
 
-	if (decided(jit, in))
+	if (lower_decided(jit, in))
 		return;
 	if (rule->arg == JIT_JSET)
-		test_bits(jit, rule->size, dst, imm);
+		jit_test_bits(jit, rule->size, dst, imm);
 	else if (imm == 0)
 		x86_test(&jit->out, rule->size, x86_r(dst), dst);
 	else
 		x86_alu_i(&jit->out, X86_CMP, rule->size, x86_r(dst), imm);
-	branch(jit, in, rule->x86);
+	jit_branch(jit, in, rule->x86);
 }
 
 JIT_LOWER(jit_lower_jcc_x)
 {
 	uint8_t dst = jit_dst(in), src = jit_src(in);
 
-	if (decided(jit, in))
+	if (lower_decided(jit, in))
 		return;
 	if (rule->arg == JIT_JSET)
 		x86_test(&jit->out, rule->size, x86_r(dst), src);
 	else
 		x86_alu_to(&jit->out, X86_CMP, rule->size, x86_r(dst), src);
-	branch(jit, in, rule->x86);
+	jit_branch(jit, in, rule->x86);
 }
 
 /* Jumps once the function's counter has run out: it stays below 0. */
@@ -126,12 +136,14 @@ JIT_LOWER(jit_lower_may_goto)
 {
 	(void)rule;
 	x86_alu_i(&jit->out, X86_SUB, 8, x86_m(X86_RBP, jit->frame.may_goto), 1);
-	branch(jit, in, X86_CC_S);
+	jit_branch(jit, in, X86_CC_S);
 }
 
 JIT_LOWER(jit_lower_call_helper)
 {
 	(void)rule;
+	if (jit_inline_call(jit, in))
+		return;
 	x86_mov(&jit->out, 8, X86_R9, JIT_RUN);
 	jit_call_abs(jit, in->imm);
 	check_error(jit);

@@ -146,7 +146,8 @@ static int prepare(struct jit *jit)
 
 	jit->entries = malloc(code->n_funcs * sizeof(*jit->entries));
 	jit->labels = calloc(n_labels, sizeof(*jit->labels));
-	if (!jit->entries || !jit->labels || !x86_buf_init(&jit->out, 8 * (size_t)code->n))
+	if (!jit->entries || !jit->labels || !x86_buf_init(&jit->out, 8 * (size_t)code->n) ||
+	    !jit_flow_init(&jit->flow, code))
 		return -ENOMEM;
 	jit->cap_labels = (uint32_t)n_labels;
 	jit->n_labels = code->n;
@@ -157,19 +158,51 @@ static int prepare(struct jit *jit)
 	return 0;
 }
 
+/* A result that nobody reads. */
+static bool is_dead(const struct jit *jit, uint32_t i)
+{
+	const struct ebpf_dinsn *in = &jit->code->insns[i];
+
+	return jit_is_pure(in->op) && !(jit->flow.after[i] & HALVES(in->dst));
+}
+
+/* Lowers instruction i, or a pattern that begins with it; how many instructions that were. */
+static uint32_t lower_insn(struct jit *jit, uint32_t i)
+{
+	const struct ebpf_dinsn *in = &jit->code->insns[i];
+	uint32_t n = is_dead(jit, i) ? 1 : jit_match(jit, in);
+
+	if (n)
+		return n;
+	rules[in->op].lower(jit, in, &rules[in->op]);
+	return 1;
+}
+
+/* Lowers what begins at instruction i; answers where to go on. */
+static uint32_t lower_at(struct jit *jit, uint32_t i)
+{
+	size_t raw = jit->out.len;
+	uint32_t fixups = jit->n_fixups, next;
+
+	if (jit->flow.target[i])
+		jit->zero = 0;
+	jit_bind(jit, i);
+	next = i + lower_insn(jit, i);
+	/* Where nothing was emitted, the registers are what they were, whatever the instruction says. */
+	if (jit->out.len != raw || jit->n_fixups != fixups)
+		for (; i < next; i++)
+			jit->zero = jit_zero_after(&jit->code->insns[i], jit->zero);
+	return next;
+}
+
 static void lower_func(struct jit *jit, uint32_t k)
 {
 	jit->func = &jit->code->funcs[k];
 	jit_frame_plan(jit);
 	jit_bind(jit, jit->entries[k].local);
 	jit_prologue(jit);
-	for (uint32_t i = jit->func->start; i < jit->func->end; i++) {
-		const struct ebpf_dinsn *in = &jit->code->insns[i];
-		const struct jit_rule *rule = &rules[in->op];
-
-		jit_bind(jit, i);
-		rule->lower(jit, in, rule);
-	}
+	for (uint32_t i = jit->func->start; i < jit->func->end;)
+		i = lower_at(jit, i);
 	jit_flush_cold(jit);
 }
 
@@ -191,6 +224,7 @@ static void lower_thunks(struct jit *jit)
 
 static void destroy(struct jit *jit)
 {
+	jit_flow_destroy(&jit->flow);
 	free(jit->entries);
 	free(jit->labels);
 	free(jit->fixups);

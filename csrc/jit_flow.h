@@ -1,0 +1,32 @@
+/* What instructions read and write, where jumps land, and which halves of registers are live. */
+#pragma once
+
+#include "decode.h"
+
+/* Sets of register halves. */
+#define LOW(r)    (1u << (r))
+#define UPPER(r)  (1u << (16 + (r)))
+#define HALVES(r) (LOW(r) | UPPER(r))
+#define UPPER_ALL 0xffff0000u
+
+struct jit_flow {
+	uint32_t *live;    /* halves live before an instruction */
+	uint32_t *after;   /* and behind it */
+	bool *target;      /* a jump lands here, or a function begins */
+	bool *back_target; /* a jump from here or below lands here */
+};
+
+/* false: no memory (destroy it all the same). */
+bool jit_flow_init(struct jit_flow *flow, const struct ebpf_code *code);
+void jit_flow_destroy(struct jit_flow *flow);
+
+bool jit_is_jump(uint32_t op);
+bool jit_is_branch(uint32_t op); /* conditional, on registers */
+bool jit_is_pure(uint32_t op);   /* does nothing but write dst: not needed when dst is dead */
+bool jit_is_ld_abs(uint32_t op);
+/* True also of registers that a call forgets. */
+bool jit_may_write(const struct ebpf_dinsn *in, uint32_t reg);
+/* Live halves before an instruction by those behind it. */
+uint32_t jit_live_before(const struct ebpf_dinsn *in, uint32_t after);
+/* Upper halves known to be zero behind an instruction, by those before it. */
+uint32_t jit_zero_after(const struct ebpf_dinsn *in, uint32_t zero);

@@ -59,13 +59,16 @@ FLOW = {
         g: r6 = 1\n r7 = 1\n r8 = 1\n r9 = 1\n r0 = 5\n exit""",
     "each frame has its own stack": """
         *(u64 *)(r10 - 8) = 1\n r1 = r10\n r1 += -8\n call f\n r1 = *(u64 *)(r10 - 8)\n r0 += r1\n exit
-        f: *(u64 *)(r10 - 8) = 50\n r0 = *(u64 *)(r1 + 0)\n *(u64 *)(r1 + 0) = 7\n r2 = *(u64 *)(r10 - 8)\n r0 += r2\n exit""",
+        f: *(u64 *)(r10 - 8) = 50\n r0 = *(u64 *)(r1 + 0)
+        *(u64 *)(r1 + 0) = 7\n r2 = *(u64 *)(r10 - 8)\n r0 += r2\n exit""",
     "eight frames": "r1 = 0\n call f1\n exit\n" + "".join(
         f"f{i}: r1 += {i}\n" + (f"call f{i + 1}\n" if i < 7 else "r0 = r1\n") + "r0 += 1\n exit\n" for i in range(1, 8)
     ),
     "call backwards": "r1 = 14\n call g\n exit\n f: r0 = r1\n r0 *= 3\n exit\n g: r1 += 1\n call f\n exit",
     "exit in the middle": "r0 = 3\n if r0 == 3 goto a\n r0 = 4\n exit\n a: exit",
-    "whole stack": "*(u64 *)(r10 - 512) = 1\n *(u8 *)(r10 - 1) = 2\n r0 = *(u64 *)(r10 - 512)\n r1 = *(u8 *)(r10 - 1)\n r0 += r1\n exit",
+    "whole stack": """
+        *(u64 *)(r10 - 512) = 1\n *(u8 *)(r10 - 1) = 2\n r0 = *(u64 *)(r10 - 512)\n r1 = *(u8 *)(r10 - 1)
+        r0 += r1\n exit""",
 }  # fmt: skip
 
 

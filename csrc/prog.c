@@ -3,12 +3,15 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "decode.h"
+#include "entry.h"
 #include "epoch.h"
 #include "interp.h"
 #include "jit.h"
 #include "map.h"
+#include "packet.h"
 
 static int prog_copy(struct ebpf_prog *prog, const struct ebpf_prog_desc *desc)
 {
@@ -33,6 +36,7 @@ static void prog_free(void *ptr)
 {
 	struct ebpf_prog *prog = ptr;
 
+	prog_entry_free(prog);
 	if (prog->jit.mapping)
 		jit_free(&prog->jit);
 	if (prog->code)
@@ -45,6 +49,26 @@ static void prog_free(void *ptr)
 	free(prog);
 }
 
+/* The end of the furthest access to a raw context that the facts show. */
+static uint32_t min_ctx(const struct ebpf_code *code)
+{
+	uint32_t end = 0;
+
+	if (!code->facts || packet_kind(code->type) != PACKET_RAW)
+		return 0;
+	for (uint32_t i = 0; i < code->n; i++) {
+		const struct ebpf_dinsn *insn = &code->insns[i];
+		int64_t last;
+
+		if (insn->op >= OP_TAIL_CALL || code->facts[i].ptr_kind != PTR_CTX)
+			continue;
+		last = (int64_t)insn->off + ebpf_op_info[insn->op].nbytes;
+		if (last > end)
+			end = (uint32_t)last;
+	}
+	return end;
+}
+
 static int prog_build(struct ebpf_prog *prog, const struct ebpf_prog_desc *desc, struct ebpf_error *err)
 {
 	int rc = prog_copy(prog, desc);
@@ -54,6 +78,7 @@ static int prog_build(struct ebpf_prog *prog, const struct ebpf_prog_desc *desc,
 	rc = ebpf_decode(desc, prog->code, err);
 	if (rc)
 		return rc;
+	prog->min_ctx = min_ctx(prog->code);
 	prog->fn = interp_entry(desc->flags);
 	if (prog->engine == EBPF_ENGINE_INTERP)
 		return 0;
@@ -98,14 +123,45 @@ void prog_put(struct ebpf_prog *prog)
 		epoch_retire(prog_free, prog);
 }
 
+void prog_run_budget(struct ebpf_run *run, struct ebpf_prog *prog)
+{
+	uint64_t budget = __atomic_load_n(&prog->budget, __ATOMIC_RELAXED);
+	uint64_t slice = budget < EBPF_BUDGET_SLICE ? budget : EBPF_BUDGET_SLICE;
+
+	run->budget = (int64_t)slice;
+	run->budget_rest = budget - slice;
+}
+
 void prog_run_init(struct ebpf_run *run, struct ebpf_prog *prog)
 {
 	*run = (struct ebpf_run){ .prog = prog };
-	if (prog->flags & PROG_NEEDS_BUDGET) {
-		run->budget_rest = __atomic_load_n(&prog->budget, __ATOMIC_RELAXED);
-		ebpf_budget_refill(run);
-		run->budget++;
-	}
+	if (prog->flags & PROG_NEEDS_BUDGET)
+		prog_run_budget(run, prog);
+}
+
+uint32_t prog_stats_users;
+
+void prog_stats_enable(bool on)
+{
+	__atomic_add_fetch(&prog_stats_users, on ? 1 : -1, __ATOMIC_RELAXED);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+uint64_t prog_invoke_counted(struct ebpf_prog *prog, void *r1, uint64_t r2, struct ebpf_run *run)
+{
+	uint64_t start = now_ns();
+	uint64_t r0 = prog->fn(r1, r2, run);
+
+	__atomic_add_fetch(&prog->run_cnt, 1, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&prog->run_time_ns, now_ns() - start, __ATOMIC_RELAXED);
+	return r0;
 }
 
 int prog_run(struct ebpf_prog *prog, void *ctx, uint64_t r2, uint64_t *retval)
@@ -114,7 +170,7 @@ int prog_run(struct ebpf_prog *prog, void *ctx, uint64_t r2, uint64_t *retval)
 
 	prog_run_init(&run, prog);
 	ebpf_run_begin(&run);
-	*retval = prog->fn(ctx, r2, &run);
+	*retval = prog_invoke(prog, ctx, r2, &run);
 	ebpf_run_end(&run);
 	return run.error;
 }

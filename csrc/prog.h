@@ -54,6 +54,7 @@ typedef uint64_t (*ebpf_fn)(void *r1, uint64_t r2, struct ebpf_run *run);
 #define EBPF_MAX_INSNS 1000000u
 
 struct ebpf_code;
+struct prog_entries;
 
 /* Native code of one program (jit.h). */
 struct jit_image {
@@ -74,10 +75,14 @@ struct ebpf_prog {
 	uint32_t refs; /* atomic; freed at 0 after a grace period */
 	uint32_t n_insns;
 	uint32_t n_maps;
-	uint64_t budget;         /* atomic: back edges and calls of one run, under PROG_NEEDS_BUDGET */
-	struct ebpf_insn *insns; /* the image */
-	struct ebpf_code *code;  /* decoded */
-	struct jit_image jit;    /* zero under the interpreter */
+	uint32_t min_ctx; /* bytes of a raw context that the program reads or writes; 0 for packets */
+	uint64_t run_cnt; /* atomic, as run_time_ns: while statistics are on */
+	uint64_t run_time_ns;
+	uint64_t budget;              /* atomic: back edges and calls of one run, under PROG_NEEDS_BUDGET */
+	struct ebpf_insn *insns;      /* the image */
+	struct ebpf_code *code;       /* decoded */
+	struct jit_image jit;         /* zero under the interpreter */
+	struct prog_entries *entries; /* entry.h; NULL until one is asked for */
 	struct ebpf_map **maps;
 	char name[EBPF_OBJ_NAME_LEN];
 };
@@ -88,6 +93,31 @@ int prog_create(const struct ebpf_prog_desc *desc, enum ebpf_engine engine, stru
 		struct ebpf_error *err);
 void prog_get(struct ebpf_prog *prog);
 void prog_put(struct ebpf_prog *prog);
+
+/* A whole budget for the run. */
+void prog_run_budget(struct ebpf_run *run, struct ebpf_prog *prog);
+
+/* Counts runs and their time in every program; as Linux's BPF_ENABLE_STATS. Nests: one call on, one off. */
+void prog_stats_enable(bool on);
+extern uint32_t prog_stats_users;
+uint64_t prog_invoke_counted(struct ebpf_prog *prog, void *r1, uint64_t r2, struct ebpf_run *run);
+
+/* The call itself, inside a run. */
+static inline uint64_t prog_invoke(struct ebpf_prog *prog, void *r1, uint64_t r2, struct ebpf_run *run)
+{
+	if (__builtin_expect(__atomic_load_n(&prog_stats_users, __ATOMIC_RELAXED) != 0, 0))
+		return prog_invoke_counted(prog, r1, r2, run);
+	return prog->fn(r1, r2, run);
+}
+
+/* For the next event of a batch: what a run counts starts anew. */
+static inline void prog_run_next(struct ebpf_run *run, struct ebpf_prog *prog)
+{
+	run->prog = prog;
+	run->tail_calls = 0;
+	if (prog->flags & PROG_NEEDS_BUDGET)
+		prog_run_budget(run, prog);
+}
 
 /* A fresh record for a run that starts with prog. */
 void prog_run_init(struct ebpf_run *run, struct ebpf_prog *prog);

@@ -9,6 +9,18 @@ cdef extern from "core.h":
         int code
         int64_t insn_idx
         char text[256]
+    struct jit_image:
+        const uint8_t *code
+        size_t code_nbytes
+    struct ebpf_prog:
+        int engine
+        uint32_t type
+        uint32_t flags
+        uint32_t min_ctx
+        uint64_t budget
+        uint64_t run_cnt
+        uint64_t run_time_ns
+        jit_image jit
 
 
 cdef int check(int rc, ebpf_error *err) except -1:

@@ -44,8 +44,6 @@ cdef extern from "core.h":
     uint32_t map_count(ebpf_map *map) nogil
     uint64_t map_value_address(ebpf_map *map) nogil
     bint epoch_set_nowait(bint nowait) nogil
-    struct ebpf_prog:
-        pass
 
 
 cdef class NativeProg

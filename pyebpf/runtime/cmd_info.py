@@ -105,8 +105,8 @@ def prog_info(call: Call, prog: ProgObj) -> int:
         name=_name(prog.name),
         gpl_compatible=int(prog.gpl_compatible),
         btf_id=prog.btf.id if prog.btf else 0,
-        run_time_ns=prog.native.run_time_ns if prog.native else 0,  # type: ignore[attr-defined]
-        run_cnt=prog.native.run_cnt if prog.native else 0,  # type: ignore[attr-defined]
+        run_time_ns=prog.native.run_time_ns if prog.native else 0,
+        run_cnt=prog.native.run_cnt if prog.native else 0,
         verified_insns=prog.verified.stats.processed,
     )
     return info.finish()

@@ -138,11 +138,11 @@ class StatsSwitch(KObject):
 
     def __init__(self) -> None:
         super().__init__()
-        native.stats_enable()  # type: ignore[attr-defined]
+        native.stats_enable()
 
     def release(self) -> None:
         """The fd was closed."""
-        native.stats_disable()  # type: ignore[attr-defined]
+        native.stats_disable()
 
 
 def enable_stats(call: Call) -> int:

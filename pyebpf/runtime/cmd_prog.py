@@ -174,7 +174,7 @@ def test_run(call: Call) -> int:
         raise call.invalid("flags, cpu or batch_size", "0")
     data = native.copy_from_user(call["data_in"], call["data_size_in"]) if call["data_size_in"] else b""
     ctx = native.copy_from_user(call["ctx_in"], call["ctx_size_in"]) if call["ctx_in"] else None
-    retval, data_out, ctx_out, duration_ns = executable.test_run(data, ctx, call["repeat"] or 1)  # type: ignore[attr-defined]
+    retval, data_out, ctx_out, duration_ns = executable.test_run(data, ctx, call["repeat"] or 1)
     short = _give_back(call, "ctx", ctx_out or b"") | _give_back(call, "data", data_out or b"")
     call.put("retval", retval & 0xFFFFFFFF)
     call.put("duration", min(duration_ns, 0xFFFFFFFF))

@@ -219,9 +219,9 @@ def _compile(
         if not obj.runnable:
             return None, f"its map {obj.name or obj.id} is a {obj.type.name} without a native back end, verify only"
     try:
-        prog = native.NativeProg(  # type: ignore[call-arg, misc]
+        prog = native.NativeProg(
             image,
-            verified.facts,  # type: ignore[arg-type]
+            verified.facts,
             type=verified.prog_type,
             flags=verified.flags,
             subprogs=[(s.start, s.stack_depth, s.is_callback) for s in verified.subprogs],

@@ -68,7 +68,7 @@ class ProgObj(KObject):
     @property
     def jited(self) -> bytes:
         """Native code, b"" under the interpreter."""
-        return self.native.jited if self.native is not None and self.engine else b""  # type: ignore[attr-defined]
+        return self.native.jited if self.native is not None and self.engine else b""
 
     def executable(self) -> "native.NativeProg":
         """The native program; ENOTSUPP for a verify-only one."""

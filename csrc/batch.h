@@ -1,0 +1,23 @@
+/* Batches: one native loop over many events, on one or more threads. */
+#pragma once
+
+#include "packet.h"
+
+/* Event i: nbytes = lengths ? lengths[i] : row; at base + (offsets ? offsets[i] : i * stride). */
+struct prog_batch {
+	const uint8_t *base;
+	const uint64_t *offsets;
+	const uint32_t *lengths;
+	uint64_t stride;
+	uint64_t row; /* bytes of an event without lengths; the most with lengths and without offsets */
+	uint64_t n;
+	uint64_t *retvals; /* n of R0, or NULL */
+	uint8_t *keys;     /* n times struct ebpf_flow_keys, of a flow dissector's, or NULL */
+};
+
+/* Event i that does not lie inside `size` bytes from base, or n when all do. */
+uint64_t prog_batch_check(const struct prog_batch *batch, uint64_t size);
+
+/* Runs prog over every event, on `threads` threads with a contiguous share each; not with the GIL held.  0, or the
+ * -errno that ended a run early or refused an event; *failed is then its index.  -EAGAIN: no thread could be made. */
+int prog_run_batch(struct ebpf_prog *prog, const struct prog_batch *batch, uint32_t threads, uint64_t *failed);

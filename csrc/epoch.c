@@ -149,6 +149,11 @@ static bool slots_at(uint64_t epoch)
 	return true;
 }
 
+bool epoch_held(void)
+{
+	return !slots_at(epoch_now());
+}
+
 bool epoch_self_behind(void)
 {
 	uint64_t state = __atomic_load_n(&epoch_slot()->state, __ATOMIC_RELAXED);

@@ -110,6 +110,8 @@ static inline bool epoch_passed(uint64_t epoch)
 /* Moves the epoch by one if no thread is behind.  Without force it first looks at the clock: a membarrier costs
  * 0.1 to 100 us, and at most a sixteenth of the time goes into them.  True when the epoch moved, by whomever. */
 bool epoch_advance(bool force);
+/* True when a thread that is inside since an older epoch keeps it from moving. */
+bool epoch_held(void);
 /* True when this thread itself is inside since an older epoch: waiting for an advance would be in vain. */
 bool epoch_self_behind(void);
 

@@ -504,11 +504,12 @@ static int remove_entry(struct hashtab *ht, const void *key, void *value)
 		if (!find_any(ht, key, hash, &pos))
 			return -ENOENT;
 	} while (!hashtab_unlink(ht, &pos));
+	/* At once, so that the table has room again; this thread's epoch keeps the element. */
+	slab_retire(ht, pos.elem, true);
 	if (value) {
 		epoch_heavy_barrier();
 		hashtab_read_value(ht, pos.elem, value);
 	}
-	slab_retire(ht, pos.elem, true);
 	return 0;
 }
 

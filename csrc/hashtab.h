@@ -108,7 +108,8 @@ uint32_t hashtab_find(const struct hashtab *ht, const void *key, struct hashtab_
 
 /* cpu: the vCPU whose value is set, the others of a new entry being zero; HASHTAB_ALL_CPUS: `value` has all of
  * them, value_step apart.  Ignored when not per CPU.
- * 0, -EEXIST, -ENOENT (flags), -E2BIG (full), -ENOMEM (readers hold every spare element), -EAGAIN. */
+ * 0, -EEXIST, -ENOENT (flags), -E2BIG (full; a delete in flight may still count), -ENOMEM (readers hold every spare
+ * element), -EAGAIN. */
 #define HASHTAB_ALL_CPUS UINT32_MAX
 int hashtab_update(struct hashtab *ht, const void *key, const void *value, uint64_t flags, uint32_t cpu);
 /* 0, -ENOENT, -EAGAIN. */

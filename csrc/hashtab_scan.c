@@ -51,10 +51,13 @@ static uint32_t drain_group(struct hashtab *ht, uint64_t *cursor, char *keys, ch
 
 	while (done < n && hashtab_next(ht, cursor, &pos)) {
 		/* A value that was replaced meanwhile: the same slot once more. */
-		if (hashtab_unlink(ht, &pos))
-			elems[done++] = pos.elem;
-		else
+		if (!hashtab_unlink(ht, &pos)) {
 			--*cursor;
+			continue;
+		}
+		/* This thread's epoch keeps the element. */
+		slab_retire(ht, pos.elem, true);
+		elems[done++] = pos.elem;
 	}
 	if (!done)
 		return 0;
@@ -62,7 +65,6 @@ static uint32_t drain_group(struct hashtab *ht, uint64_t *cursor, char *keys, ch
 	for (uint32_t i = 0; i < done; i++) {
 		memcpy(keys + (size_t)i * ht->key_size, hashtab_key(ht, elems[i]), ht->key_size);
 		hashtab_read_value(ht, elems[i], values + (size_t)i * hashtab_user_value_size(ht));
-		slab_retire(ht, elems[i], true);
 	}
 	return done;
 }

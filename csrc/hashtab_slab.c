@@ -279,13 +279,25 @@ static int64_t take_waiting(struct hashtab *ht)
 	return -ENOMEM;
 }
 
+/* More than half of the spare elements have been used while the epoch stood: let the reader that holds it run,
+ * which is most likely preempted.  In vain when the reader is this thread. */
+static void give_way(const struct hashtab *ht)
+{
+	uint32_t bump = __atomic_load_n(&ht->head->bump, __ATOMIC_RELAXED);
+
+	if (bump > ht->max_entries / 2 + ht->n_elems / 2 && epoch_held() && !epoch_self_behind() &&
+	    !epoch_slot()->nowait)
+		sched_yield();
+}
+
 /* The own cache is empty. */
 static int64_t take_slow(struct hashtab *ht)
 {
 	struct slab_cache *cache = cache_own(ht);
 	uint32_t elem;
 
-	epoch_advance(false);
+	if (!epoch_advance(false))
+		give_way(ht);
 	cache_lock(cache);
 	cache_mature(ht, cache);
 	elem = cache_pop(ht, cache);

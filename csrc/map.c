@@ -76,7 +76,8 @@ static bool frozen(const struct ebpf_map *map)
 
 int map_user_freeze(struct ebpf_map *map)
 {
-	return __atomic_exchange_n(&map->frozen, true, __ATOMIC_ACQ_REL) ? -EBUSY : 0;
+	return __atomic_exchange_n(&map->frozen, true, __ATOMIC_ACQ_REL) ? -EPERM
+									 : 0; /* as Linux: no write permission */
 }
 
 int map_user_lookup(struct ebpf_map *map, const void *key, void *value, uint64_t flags)

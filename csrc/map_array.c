@@ -27,7 +27,7 @@ static int array_check(const struct map_attr *attr, struct ebpf_error *err)
 		return rc;
 	if (attr->value_size > INT32_MAX)
 		return ebpf_fail(err, -E2BIG, -1, "value_size %u: at most %d", attr->value_size, INT32_MAX);
-	return percpu ? map_check_percpu_value(attr, err) : 0;
+	return percpu ? map_check_percpu(attr, err) : 0;
 }
 
 static int array_create(const struct map_attr *attr, struct ebpf_map **out, struct ebpf_error *err)

@@ -7,8 +7,10 @@
 #include "runtime.h"
 
 /* Linux: KMALLOC_MAX_SIZE - sizeof(struct htab_elem). */
-#define ELEM_MAX   ((4u << 20) - 48)
-#define HASH_FLAGS (BPF_F_NO_PREALLOC | BPF_F_NO_COMMON_LRU | BPF_F_NUMA_NODE | MAP_ACCESS_FLAGS | BPF_F_ZERO_SEED)
+#define ELEM_MAX ((4u << 20) - 48)
+/* Linux: a power of two of 16-byte bucket heads, under 4 GiB. */
+#define ENTRIES_MAX (1u << 27)
+#define HASH_FLAGS  (BPF_F_NO_PREALLOC | BPF_F_NO_COMMON_LRU | BPF_F_NUMA_NODE | MAP_ACCESS_FLAGS | BPF_F_ZERO_SEED)
 
 static struct hashtab *table(struct ebpf_map *map)
 {
@@ -29,9 +31,9 @@ static int hash_check(const struct map_attr *attr, struct ebpf_error *err)
 	if ((uint64_t)attr->key_size + attr->value_size >= ELEM_MAX)
 		return ebpf_fail(err, -E2BIG, -1, "key_size %u + value_size %u: less than %u wanted", attr->key_size,
 				 attr->value_size, ELEM_MAX);
-	if (attr->max_entries > 1u << 31)
-		return ebpf_fail(err, -E2BIG, -1, "max_entries %u: at most %u", attr->max_entries, 1u << 31);
-	return attr->type == BPF_MAP_TYPE_PERCPU_HASH ? map_check_percpu_value(attr, err) : 0;
+	if (attr->max_entries > ENTRIES_MAX)
+		return ebpf_fail(err, -E2BIG, -1, "max_entries %u: at most %u", attr->max_entries, ENTRIES_MAX);
+	return attr->type == BPF_MAP_TYPE_PERCPU_HASH ? map_check_percpu(attr, err) : 0;
 }
 
 static void *hash_lookup_4(struct ebpf_map *map, const void *key)

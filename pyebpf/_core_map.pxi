@@ -201,7 +201,7 @@ cdef class NativeMap:
         return value
 
     def freeze(self):
-        """No more writes from the user side; EBUSY if it is frozen."""
+        """No more writes from the user side; EPERM if it is frozen."""
         check(map_user_freeze(self.map), NULL)
 
     def set_prog(self, const uint8_t[::1] key not None, NativeProg prog not None, uint32_t id=0, uint64_t flags=0):

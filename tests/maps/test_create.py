@@ -1,6 +1,7 @@
 """MAP_CREATE's checks, against the running kernel."""
 
 import itertools
+import pathlib
 
 import pytest
 
@@ -77,8 +78,7 @@ def test_a_type_without_an_implementation_is_einval() -> None:
 
 def test_a_large_map_takes_no_memory_until_it_is_used() -> None:
     def resident() -> int:
-        with open("/proc/self/statm") as f:
-            return int(f.read().split()[1]) * 4096
+        return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * 4096
 
     before = resident()
     maps = [NativeMap(MapType.HASH, 16, 8, 10_000_000), NativeMap(MapType.ARRAY, 4, 64, 10_000_000)]

@@ -163,19 +163,13 @@ class Generator:
     def constant(self) -> None:
         """A move or a 64-bit constant."""
         dst = self.reg()
-        self.emit(
-            self.r.choice(
-                [
-                    c.MOV64_IMM(dst, self.imm()),
-                    c.MOV32_IMM(dst, self.imm()),
-                    c.MOV64_REG(dst, self.source()),
-                    c.MOV32_REG(dst, self.source()),
-                    c.LD_IMM64(dst, self.r.choice(VALUES)),
-                    c.MOVSX64_REG(dst, self.source(), self.r.choice((8, 16, 32))),
-                    c.MOVSX32_REG(dst, self.source(), self.r.choice((8, 16))),
-                ]  # fmt: skip
-            )
-        )
+        forms = [
+            *(c.MOV64_IMM(dst, self.imm()), c.MOV32_IMM(dst, self.imm()), c.LD_IMM64(dst, self.r.choice(VALUES))),
+            *(c.MOV64_REG(dst, self.source()), c.MOV32_REG(dst, self.source())),
+            c.MOVSX64_REG(dst, self.source(), self.r.choice((8, 16, 32))),
+            c.MOVSX32_REG(dst, self.source(), self.r.choice((8, 16))),
+        ]
+        self.emit(self.r.choice(forms))
 
     def unary(self) -> None:
         """Negation and byte swaps."""
@@ -282,7 +276,8 @@ class Generator:
     def scratch(self) -> None:
         """r1 to r5 are scalars again, after a call."""
         for r in range(1, 6):
-            self.emit(c.LDX_MEM(c.DW, r, 10, self.r.choice(SLOTS)) if self.r.random() < 0.7 else c.MOV64_IMM(r, self.imm()))  # fmt: skip
+            slot = c.LDX_MEM(c.DW, r, 10, self.r.choice(SLOTS))
+            self.emit(slot if self.r.random() < 0.7 else c.MOV64_IMM(r, self.imm()))
 
     def call(self) -> None:
         """A local function, made later."""

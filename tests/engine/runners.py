@@ -64,6 +64,8 @@ def on_native(
         array.update(KEY, value)
     functions = subprogs(insns)
     prog = NativeProg(encode(insns), None, type=type, subprogs=functions, maps=arrays, engine=ENGINES[engine])
+    assert prog.engine == engine
+    assert bool(prog.jited) == (engine == "jit")
     retval, data_out, ctx_out, _ = prog.test_run(data, ctx, 1)
     return Outcome(retval & 0xFFFFFFFF, data_out, ctx_out, tuple(array.lookup(KEY) or b"" for array in arrays))
 

@@ -4,13 +4,12 @@ import pytest
 
 from pyebpf.isa.asm import assemble
 from pyebpf.isa.table import OPS
-from pyebpf.native import NativeProg
 from pyebpf.spec.kinds import ProgType
 from tests import require
 from tests.engine import cases, model
 from tests.engine.runners import run
 
-EVERYWHERE = ["linux", "interp", "jit"] if hasattr(NativeProg, "test_run") else ["linux"]
+EVERYWHERE = ["linux", "interp", "jit"]
 CASES = list(cases.cases())
 
 

@@ -13,6 +13,7 @@ from pyebpf.isa import ctors as c
 from pyebpf.isa.helper_names import HELPER_IDS
 from pyebpf.isa.insn import Insn, Nested, flatten
 from pyebpf.isa.table import ALU_OPS, ATOMIC_OPS, JMP_OPS, PSEUDO_FUNC, PSEUDO_MAP_IDX, PSEUDO_MAP_IDX_VALUE
+from pyebpf.spec.helpers import HELPERS
 from pyebpf.spec.kinds import ProgType
 from tests.engine.cases import IMMEDIATES, VALUES
 
@@ -26,6 +27,8 @@ KEY = -8
 DATA_FIELDS = {ProgType.XDP: (0, 4), ProgType.SCHED_CLS: (76, 80)}
 """Offsets of data and data_end in the context, where programs read packets directly."""
 SIZES = {c.B: 1, c.H: 2, c.W: 4, c.DW: 8}
+NATIVE = {h.name for h in HELPERS if h.native}
+"""Helpers that the engines have."""
 BINARY = [k for k in ALU_OPS if k != "mov"]
 
 
@@ -96,12 +99,16 @@ class Generator:
             (30, self.alu), (6, self.constant), (4, self.unary), (12, self.stack), (4, self.stack_variable),
             (7, self.atomic_stack), (10, self.branch), (3, self.loop), (4, self.call), (8, self.array_value),
             (5, self.lookup), (3, self.hash_update), (2, self.hash_delete), (10, self.context), (2, self.leave),
-            (2, self.spill_pointer), (2, self.may_goto), (1, self.jump_over), (2, self.bpf_loop),
+            (2, self.spill_pointer), (2, self.may_goto), (1, self.jump_over),
         ]  # fmt: skip
+        if "loop" in NATIVE:
+            self.statements.append((2, self.bpf_loop))
         if type in DATA_FIELDS:
             self.statements.append((12, self.packet))
         if type in (ProgType.SOCKET_FILTER, ProgType.SCHED_CLS):
-            self.statements += [(5, self.legacy_load), (3, self.load_bytes)]
+            self.statements.append((5, self.legacy_load))
+            if "skb_load_bytes" in NATIVE:
+                self.statements.append((3, self.load_bytes))
 
     # Choices
 

@@ -155,7 +155,7 @@ def _program(made: Assembled, maps: list[MapSpec], license_text: str, version: i
         problem = f"section {name!r} names no program type"
     return ProgramSpec(
         made.main.name,
-        name,
+        name.removeprefix("?"),
         means.prog_type,
         made.insns.tobytes(),
         tuple(maps[i].name for i in made.maps),

@@ -1,0 +1,5 @@
+/* One function, no SEC. */
+int main(void *ctx)
+{
+	return 0;
+}

@@ -14,8 +14,8 @@ from pyebpf.errors import ObjectError
 from pyebpf.isa.insn import INSN_SIZE
 from pyebpf.relo.functions import Function, Functions
 
-MAX_INSNS = 1 << 22
-"""Instructions of all programs of an object together: a function is copied into each program that calls it."""
+MAX_INSNS = 1 << 21
+"""Instructions (and line records) of all programs of an object; a function is copied into each that calls it."""
 
 Records = NDArray[Any]
 
@@ -46,6 +46,7 @@ class Assembler:
 
     def __init__(self, ext: BtfExt | None) -> None:
         self.ext = ext or BtfExt()
+        self._places: dict[int, NDArray[Any]] = {}
         self.left = MAX_INSNS
 
     def assemble(self, main: Function) -> Assembled:
@@ -79,12 +80,15 @@ class Assembler:
                     break
             else:
                 stack.pop()
-        self.left -= total
+        self._spend(main, total)
+        return starts
+
+    def _spend(self, function: Function, count: int) -> None:
+        self.left -= count
         if self.left < 0:
             raise ObjectError(
-                f"programs have more than {MAX_INSNS} instructions in all", section=main.section.name, offset=0
+                f"programs have more than {MAX_INSNS} instructions", section=function.section.name, offset=0
             )
-        return starts
 
     @staticmethod
     def _number_maps(starts: dict[Function, int], insns: NDArray[Any]) -> tuple[int, ...]:
@@ -96,19 +100,28 @@ class Assembler:
                 imm[start + at] = numbers.setdefault(function.map_refs[at], len(numbers))
         return tuple(numbers)
 
-    @staticmethod
-    def _rebase(by_section: dict[str, Records], starts: dict[Function, int], form: "np.dtype[Any]") -> Records | None:
+    def _offsets(self, records: Records) -> NDArray[Any]:
+        """Instruction offsets of a section's records, side by side so that they can be searched fast."""
+        found = self._places.get(id(records))
+        if found is None:
+            found = self._places[id(records)] = np.ascontiguousarray(records["insn_off"])
+        return found
+
+    def _rebase(
+        self, by_section: dict[str, Records], starts: dict[Function, int], form: "np.dtype[Any]"
+    ) -> Records | None:
         """Records of the program's functions, counted in its instructions; None unless each function has some."""
         out = []
         for function, start in starts.items():
             records = by_section.get(function.section.name)
             if records is None:
                 return None
-            places = records["insn_off"]
+            places = self._offsets(records)
             first = np.searchsorted(places, function.start * INSN_SIZE)
             last = np.searchsorted(places, (function.start + len(function)) * INSN_SIZE)
             if first == last:
                 return None
+            self._spend(function, int(last - first))
             own = records[first:last].copy()
             own["insn_off"] = own["insn_off"] // INSN_SIZE - function.start + start
             out.append(own)

@@ -9,7 +9,7 @@ from pyebpf.errors import ObjectError
 HEADER = "ELF header"
 TABLE = "section header table"
 
-HEADER_SIZE, ENTRY_SIZE, SYMBOL_SIZE, REL_SIZE = 64, 64, 24, 16
+HEADER_SIZE, ENTRY_SIZE, SYMBOL_SIZE, REL_SIZE, RELA_SIZE = 64, 64, 24, 16, 24
 MAX_NAME = 1024
 MAX_SECTIONS = 4096
 """More than any compiler makes of one source; bounds the time a hostile table can cost."""
@@ -132,7 +132,7 @@ def _check_section(index: int, header: SectionHeader, headers: list[SectionHeade
             section=TABLE,
             offset=at + 40,
         )
-    wanted = {model.SHT_SYMTAB: SYMBOL_SIZE, model.SHT_REL: REL_SIZE}.get(header.type)
+    wanted = {model.SHT_SYMTAB: SYMBOL_SIZE, model.SHT_REL: REL_SIZE, model.SHT_RELA: RELA_SIZE}.get(header.type)
     if wanted is None:
         return
     if header.entsize != wanted or header.size % wanted:

@@ -38,7 +38,11 @@ def run(data: bytes) -> None:
             except pyebpf.BtfError:
                 continue
     layout.check(types)
-    fixup.fix_up(types, {".maps": 32, ".bss": 8, ".data": 64}, {".maps": {"counts": 0}, ".bss": {"seen": 0}}, {"leaf"})
+    sections = list(types.of_kind(btf.Kind.DATASEC))
+    sizes = {s.name: s.size or 64 for s in sections}
+    places = {s.name: {types.type(v.type).name: 8 * i for i, v in enumerate(s.vars)} for s in sections}
+    fixed = fixup.fix_up(types, sizes, places, {"leaf"})
+    assert len(fixed.raw) == len(types.raw)
     if data[4 + length :]:
         ext.read(data[4 + length :], types)
 

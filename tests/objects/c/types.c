@@ -78,7 +78,7 @@ struct anonymous an_anonymous;
 struct bits a_bits;
 struct list a_list;
 grid_t a_grid;
-struct empty an_empty;
+struct empty *an_empty;
 struct flexible a_flexible = { 2, { 1, 2 } };
 __attribute__((btf_decl_tag("tagged"))) int tagged;
 int __attribute__((btf_type_tag("user"))) *tagged_pointer;

@@ -39,6 +39,8 @@ U64_RETURNS = frozenset(
 U32_RETURNS = frozenset(
     "get_prandom_u32 get_smp_processor_id get_cgroup_classid get_route_realm get_hash_recalc".split()
 )
+RETURNS = {"set_hash_invalid": "void ", "tail_call": "long "}
+"""Results that Linux's documentation declares otherwise than its prototypes."""
 
 ANYTHING_POINTERS = {
     "probe_read": {3: "const void *"},
@@ -79,6 +81,7 @@ def declaration(helper: HelperProto) -> str:
         ret = "__u64 "
     if helper.name in U32_RETURNS:
         ret = "__u32 "
+    ret = RETURNS.get(helper.name, ret)
     args = ", ".join(
         argument(helper, i, kind).rstrip() for i, kind in enumerate(helper.args, 1) if kind is not Arg.NONE
     )

@@ -6,11 +6,25 @@ JIT_LOWER(jit_lower_nothing)
 	(void)jit, (void)in, (void)rule;
 }
 
-/* What a 32-bit operation that changes nothing still does. */
-static void zero_extend(struct jit *jit, uint8_t reg, unsigned size)
+static bool fits(const struct jit *jit, const struct ebpf_dinsn *in, uint32_t bits)
 {
-	if (size == 4)
-		x86_mov(&jit->out, 4, reg, reg);
+	return jit->widths.bits[in->dst] <= bits;
+}
+
+/* What a 32-bit operation that changes nothing still does. */
+static void zero_extend(struct jit *jit, const struct ebpf_dinsn *in, unsigned size)
+{
+	if (size == 4 && !fits(jit, in, 32))
+		x86_mov(&jit->out, 4, jit_dst(in), jit_dst(in));
+}
+
+/* Does the mask keep every bit that can be set? */
+static bool keeps_all(const struct jit *jit, const struct ebpf_dinsn *in, unsigned size)
+{
+	uint32_t bits = jit->widths.bits[in->dst];
+	uint64_t mask = size == 4 ? (uint32_t)in->imm : in->imm;
+
+	return bits < 64 && !(((1ull << bits) - 1) & ~mask);
 }
 
 /* and with 0xff and 0xffff as zero-extending moves, which are shorter. */
@@ -27,13 +41,13 @@ JIT_LOWER(jit_lower_alu_k)
 	int32_t imm = (int32_t)in->imm;
 	unsigned size = rule->size;
 
-	if (rule->x86 == X86_AND && lower_mask(jit, dst, in->imm))
+	if (rule->x86 == X86_AND && (keeps_all(jit, in, size) || lower_mask(jit, dst, in->imm)))
 		return;
 	/* A mask without sign clears the upper half either way. */
 	if (rule->x86 == X86_AND && imm >= 0)
 		size = 4;
 	if (imm == 0 && rule->x86 != X86_AND)
-		zero_extend(jit, dst, size);
+		zero_extend(jit, in, size);
 	else if (imm == 128 && rule->x86 == X86_ADD)
 		x86_alu_i(&jit->out, X86_SUB, size, x86_r(dst), -128); /* fits 8 bits */
 	else
@@ -52,7 +66,7 @@ JIT_LOWER(jit_lower_mul_k)
 	bool power = (int32_t)imm > 0 && !(imm & (imm - 1));
 
 	if (imm == 1)
-		zero_extend(jit, dst, rule->size);
+		zero_extend(jit, in, rule->size);
 	else if (power)
 		x86_shift_i(&jit->out, X86_SHL, rule->size, x86_r(dst), (uint8_t)__builtin_ctz(imm));
 	else
@@ -71,7 +85,7 @@ JIT_LOWER(jit_lower_shift_k)
 	if (count)
 		x86_shift_i(&jit->out, rule->x86, rule->size, x86_r(jit_dst(in)), count);
 	else
-		zero_extend(jit, jit_dst(in), rule->size);
+		zero_extend(jit, in, rule->size);
 }
 
 /* Without BMI2 the count must be in cl, which is R4's. */
@@ -104,7 +118,8 @@ JIT_LOWER(jit_lower_mov_k)
 {
 	uint64_t imm = rule->size == 8 ? in->imm : (uint32_t)in->imm;
 
-	jit_const(jit, jit_dst(in), imm);
+	if (imm || !fits(jit, in, 0))
+		jit_const(jit, jit_dst(in), imm);
 }
 
 void jit_const(struct jit *jit, uint8_t reg, uint64_t imm)
@@ -117,7 +132,9 @@ void jit_const(struct jit *jit, uint8_t reg, uint64_t imm)
 
 JIT_LOWER(jit_lower_mov_x)
 {
-	if (rule->size == 4 || in->dst != in->src)
+	if (in->dst == in->src)
+		zero_extend(jit, in, rule->size);
+	else
 		x86_mov(&jit->out, rule->size, jit_dst(in), jit_src(in));
 }
 
@@ -141,12 +158,27 @@ JIT_LOWER(jit_lower_bswap)
 		return;
 	}
 	x86_shift_i(&jit->out, X86_ROL, 2, x86_r(dst), 8);
-	x86_load(&jit->out, 2, dst, x86_r(dst));
+	if (!fits(jit, in, 16))
+		x86_load(&jit->out, 2, dst, x86_r(dst));
 }
 
 /* The machine is little-endian: what is left is the truncation. */
 JIT_LOWER(jit_lower_le)
 {
-	if (rule->size != 8)
+	if (rule->size != 8 && !fits(jit, in, rule->size * 8u))
 		x86_load(&jit->out, rule->size, jit_dst(in), x86_r(jit_dst(in)));
+}
+
+JIT_LOWER(jit_lower_rol)
+{
+	uint8_t dst = jit_dst(in), src = jit_src(in), left = (uint8_t)in->imm;
+
+	(void)rule;
+	if (dst != src && jit->has_bmi2) {
+		x86_rorx(&jit->out, 4, dst, x86_r(src), (uint8_t)(32 - left));
+		return;
+	}
+	if (dst != src)
+		x86_mov(&jit->out, 4, dst, src);
+	x86_shift_i(&jit->out, X86_ROL, 4, x86_r(dst), left);
 }

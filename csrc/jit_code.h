@@ -13,6 +13,7 @@
 #include "decode.h"
 #include "jit_flow.h"
 #include "jit_mem.h"
+#include "jit_width.h"
 #include "x86_64_enc.h"
 
 #define JIT_RUN X86_R12
@@ -79,11 +80,13 @@ struct jit_entry {
 
 struct jit {
 	const struct ebpf_prog *prog;
-	const struct ebpf_code *code;
+	const struct ebpf_code *code; /* with a copy of the instructions, which jit_rewrite changes */
+	struct ebpf_code view;        /* what code points to */
 	const struct ebpf_func *func; /* being lowered */
 	struct jit_frame frame;       /* its */
 	struct jit_flow flow;
-	uint32_t zero; /* upper halves known to be zero here */
+	struct jit_widths widths; /* of the registers, here */
+	uint32_t unmade;          /* registers, a bit each, that a pattern did not set since nobody reads them */
 	struct x86_buf out;
 	struct jit_fixup *fixups;
 	struct jit_place *labels; /* the first code->n are the instructions' */
@@ -158,6 +161,8 @@ struct jit_rule {
 /* arg of rules */
 enum { JIT_DIV_MOD = 1, JIT_DIV_SIGNED = 2, JIT_JSET = 1, JIT_LD_IND = 1 };
 
+/* Replaces patterns of a function's instructions by instructions of the JIT's own (jit_rewrite.c). */
+void jit_rewrite(struct jit *jit, uint32_t func_idx);
 /* Several instructions at once: how many it emitted, 0 for none (jit_match.c). */
 uint32_t jit_match(struct jit *jit, const struct ebpf_dinsn *in);
 /* A helper call without a call, or with a cheaper one; false: nothing emitted (jit_inline.c). */
@@ -209,4 +214,5 @@ JIT_LOWER(jit_lower_fetch);
 JIT_LOWER(jit_lower_xchg);
 JIT_LOWER(jit_lower_cmpxchg);
 JIT_LOWER(jit_lower_ld_abs);
+JIT_LOWER(jit_lower_rol);
 JIT_LOWER(jit_lower_nothing);

@@ -57,7 +57,8 @@ struct effect {
 	[OP_ATOMIC_XCHG##bits] = { .address_dst = 1, .reads_src = 1, .writes_src = 1, .demand = demand_ },             \
 	[OP_ATOMIC_CMPXCHG##bits] = { .address_dst = 1, .reads_src = 1, .demand = demand_ }
 
-static const struct effect effects[OP_COUNT] = {
+static const struct effect effects[JIT_OP_COUNT] = {
+	[JIT_OP_ROL32] = { .reads_src = 1, .writes_dst = 1, .demand = DEMAND_LOW, .pure = 1 },
 	ALU_EFFECTS(ADD, DEMAND_SAME),
 	ALU_EFFECTS(SUB, DEMAND_SAME),
 	ALU_EFFECTS(MUL, DEMAND_SAME),
@@ -167,12 +168,6 @@ static uint32_t written(const struct ebpf_dinsn *in)
 	return (e->writes_dst ? HALVES(in->dst) : 0) | (e->writes_src ? HALVES(in->src) : 0);
 }
 
-bool jit_may_write(const struct ebpf_dinsn *in, uint32_t reg)
-{
-	/* Packet loads may also forget R1 to R5. */
-	return (written(in) & HALVES(reg)) || (jit_is_ld_abs(in->op) && reg <= 5);
-}
-
 /* What calls and their like read, which have no operands. */
 static uint32_t read_implicitly(const struct ebpf_dinsn *in)
 {
@@ -181,6 +176,24 @@ static uint32_t read_implicitly(const struct ebpf_dinsn *in)
 	if (is_call(in->op))
 		return ARGS;
 	return (jit_is_ld_abs(in->op) ? HALVES(6) : 0) | (is_cmpxchg(in->op) ? HALVES(0) : 0);
+}
+
+uint32_t jit_named(const struct ebpf_dinsn *in)
+{
+	const struct effect *e = &effects[in->op];
+	uint32_t named = read_implicitly(in) | written(in);
+
+	if (e->reads_dst || e->address_dst)
+		named |= HALVES(in->dst);
+	if (e->reads_src || e->address_src)
+		named |= HALVES(in->src);
+	return named & 0xffff;
+}
+
+bool jit_may_write(const struct ebpf_dinsn *in, uint32_t reg)
+{
+	/* Packet loads may also forget R1 to R5. */
+	return (written(in) & HALVES(reg)) || (jit_is_ld_abs(in->op) && reg <= 5);
 }
 
 /* Halves (of R0) of the value operands that decide the live halves of the result. */
@@ -218,35 +231,6 @@ uint32_t jit_live_before(const struct ebpf_dinsn *in, uint32_t after)
 	return (after & ~written(in)) | read;
 }
 
-/* Does it leave the upper half of what it writes zero? */
-static bool clears_upper(const struct ebpf_dinsn *in)
-{
-	const struct ebpf_op_info *info = &ebpf_op_info[in->op];
-	bool small_imm = (int64_t)in->imm >= 0 && in->imm <= UINT32_MAX;
-
-	switch (in->op) {
-	case OP_MOV64_K:
-	case OP_AND64_K:
-	case OP_LD_IMM64: return small_imm;
-	case OP_RSH64_K: return (in->imm & 63) >= 32;
-	case OP_LDXSX_B:
-	case OP_LDXSX_H:
-	case OP_LDXSX_W: return false;
-	default: return info->nbytes && info->nbytes < 8;
-	}
-}
-
-uint32_t jit_zero_after(const struct ebpf_dinsn *in, uint32_t zero)
-{
-	uint32_t gone = written(in) & UPPER_ALL;
-
-	if (jit_is_ld_abs(in->op))
-		gone = CLOBBER & UPPER_ALL;
-	if (in->op == OP_MOV64_X)
-		return zero & UPPER(in->src) ? zero | UPPER(in->dst) : zero & ~UPPER(in->dst);
-	return (zero & ~gone) | (clears_upper(in) ? written(in) & UPPER_ALL : 0);
-}
-
 /* Live halves behind instruction i, from what is known of its successors. */
 static uint32_t live_after(const struct ebpf_code *code, const uint32_t *before, uint32_t i, uint32_t end)
 {
@@ -260,7 +244,7 @@ static uint32_t live_after(const struct ebpf_code *code, const uint32_t *before,
 	return live;
 }
 
-static void solve(const struct ebpf_code *code, struct jit_flow *flow, const struct ebpf_func *func)
+void jit_flow_solve(struct jit_flow *flow, const struct ebpf_code *code, const struct ebpf_func *func)
 {
 	uint32_t *before = flow->live; /* first the sets before, then those behind */
 	bool changed = true;
@@ -308,7 +292,7 @@ bool jit_flow_init(struct jit_flow *flow, const struct ebpf_code *code)
 		return false;
 	find_targets(code, flow);
 	for (uint32_t k = 0; k < code->n_funcs; k++)
-		solve(code, flow, &code->funcs[k]);
+		jit_flow_solve(flow, code, &code->funcs[k]);
 	return true;
 }
 

@@ -7,15 +7,6 @@
 /* Kept for the caller, in the order of their pushes. */
 static const uint8_t callee_saved[] = { X86_RBP, X86_RBX, X86_R13, X86_R14, X86_R15, X86_R12 };
 
-/* BPF registers that an instruction names, as bits. */
-static uint32_t named_regs(const struct ebpf_dinsn *in)
-{
-	const struct ebpf_op_info *info = &ebpf_op_info[in->op];
-
-	return ((info->uses & OP_USES_DST) ? 1u << in->dst : 0) | ((info->uses & OP_USES_SRC) ? 1u << in->src : 0) |
-	       (jit_is_ld_abs(in->op) ? 1u << 6 : 0);
-}
-
 static bool makes_call(const struct jit *jit, const struct ebpf_dinsn *in)
 {
 	return jit->budget || in->op == OP_CALL_HELPER || in->op == OP_CALL_LOCAL || in->op == OP_TAIL_CALL ||
@@ -29,7 +20,7 @@ static uint32_t scan(struct jit *jit, bool *has_may_goto)
 	for (uint32_t i = jit->func->start; i < jit->func->end; i++) {
 		const struct ebpf_dinsn *in = &jit->code->insns[i];
 
-		named |= named_regs(in);
+		named |= jit_named(in);
 		jit->frame.calls |= makes_call(jit, in);
 		*has_may_goto |= in->op == OP_MAY_GOTO;
 	}

@@ -59,46 +59,41 @@ static uint32_t match_lea(struct jit *jit, const struct ebpf_dinsn *in)
 	return 0;
 }
 
-/* t = s; t shifted one way, s the other, or-ed into one of them while the other dies: a rotation. */
-static uint32_t match_rotate(struct jit *jit, const struct ebpf_dinsn *in)
-{
-	const struct ebpf_dinsn *a = ahead(jit, in, 1), *b = ahead(jit, in, 2), *or = ahead(jit, in, 3);
-	uint32_t t = in->dst, s = in->src, left;
-
-	if (or->op != OP_OR32_X || t == s || !((or->dst == s && or->src == t) || (or->dst == t && or->src == s)))
-		return 0;
-	if (!((a->dst == t && b->dst == s) || (a->dst == s && b->dst == t)) || !dead_after(jit, or, or->src))
-		return 0;
-	if (!((a->op == OP_LSH32_K && b->op == OP_RSH32_K) || (a->op == OP_RSH32_K && b->op == OP_LSH32_K)))
-		return 0;
-	if ((a->imm & 31) + (b->imm & 31) != 32)
-		return 0;
-	left = (uint32_t)(a->op == OP_LSH32_K ? a->imm : b->imm) & 31;
-	if (or->dst == s) {
-		x86_shift_i(&jit->out, X86_ROL, 4, x86_r(jit_regs[s]), (uint8_t)left);
-	} else if (jit->has_bmi2) {
-		x86_rorx(&jit->out, 4, jit_regs[t], x86_r(jit_regs[s]), (uint8_t)(32 - left));
-	} else {
-		x86_mov(&jit->out, 4, jit_regs[t], jit_regs[s]);
-		x86_shift_i(&jit->out, X86_ROL, 4, x86_r(jit_regs[t]), (uint8_t)left);
-	}
-	return 4;
-}
-
 /* w = w where nobody looks at the upper half, or it is zero already. */
 static uint32_t match_zext(struct jit *jit, const struct ebpf_dinsn *in)
 {
 	if (in->op != OP_MOV32_X || in->dst != in->src)
 		return 0;
-	return upper_dead_after(jit, in, in->dst) || (jit->zero & UPPER(in->dst));
+	return upper_dead_after(jit, in, in->dst) || jit->widths.bits[in->dst] <= 32;
 }
 
 static uint32_t match_mov(struct jit *jit, const struct ebpf_dinsn *in)
 {
 	uint32_t n = match_zext(jit, in);
 
-	n = n ? n : match_rotate(jit, in);
 	return n ? n : match_lea(jit, in);
+}
+
+/* r <<= 1..3; r += s: one lea. */
+static uint32_t match_scale(struct jit *jit, const struct ebpf_dinsn *in)
+{
+	const struct ebpf_dinsn *add = ahead(jit, in, 1);
+
+	if (in->imm < 1 || in->imm > 3 || add->op != OP_ADD64_X || add->dst != in->dst || add->src == in->dst)
+		return 0;
+	x86_lea(&jit->out, 8, jit_dst(in), x86_mx(jit_src(add), jit_dst(in), (uint8_t)in->imm, 0));
+	return 2;
+}
+
+/* d += s; d += K */
+static uint32_t match_add_add(struct jit *jit, const struct ebpf_dinsn *in)
+{
+	const struct ebpf_dinsn *add = ahead(jit, in, 1);
+
+	if (add->op != OP_ADD64_K || add->dst != in->dst)
+		return 0;
+	x86_lea(&jit->out, 8, jit_dst(in), x86_mx(jit_dst(in), jit_src(in), 0, (int32_t)add->imm));
+	return 2;
 }
 
 /* r <<= 32; r >>= 32: how -mcpu=v1 and v2 extend. */
@@ -108,14 +103,14 @@ static uint32_t match_shifts(struct jit *jit, const struct ebpf_dinsn *in)
 	uint8_t dst = jit_dst(in);
 
 	if (in->imm != 32 || next->imm != 32 || next->dst != in->dst)
-		return 0;
+		return match_scale(jit, in);
 	if (next->op == OP_ARSH64_K) {
 		x86_load_sx(&jit->out, 4, 8, dst, x86_r(dst));
 		return 2;
 	}
 	if (next->op != OP_RSH64_K)
 		return 0;
-	if (!upper_dead_after(jit, next, in->dst) && !(jit->zero & UPPER(in->dst)))
+	if (!upper_dead_after(jit, next, in->dst) && jit->widths.bits[in->dst] > 32)
 		x86_mov(&jit->out, 4, dst, dst);
 	return 2;
 }
@@ -142,6 +137,7 @@ static uint32_t match_and_test(struct jit *jit, const struct ebpf_dinsn *in)
 		jit_test_bits(jit, in->op == OP_AND64_K ? 8 : 4, dst, imm);
 	else
 		x86_alu_i(&jit->out, X86_AND, in->op == OP_AND64_K && imm < 0 ? 8 : 4, x86_r(dst), imm);
+	jit->unmade |= (uint32_t)dead_after(jit, jump, in->dst) << in->dst;
 	jit_branch(jit, jump, jit_rule_of(jump)->x86);
 	return 2;
 }
@@ -185,6 +181,7 @@ static uint32_t match_load_test(struct jit *jit, const struct ebpf_dinsn *in)
 		x86_test_i(&jit->out, size, mem, (int32_t)imm);
 	else
 		x86_alu_i(&jit->out, X86_CMP, size, mem, (int32_t)imm);
+	jit->unmade |= 1u << in->dst;
 	jit_branch(jit, jump, jit_rule_of(jump)->x86);
 	return 2;
 }
@@ -217,10 +214,117 @@ static uint32_t match_load(struct jit *jit, const struct ebpf_dinsn *in)
 	return n ? n : match_load_be(jit, in);
 }
 
-static uint32_t (*const matchers[OP_COUNT])(struct jit *jit, const struct ebpf_dinsn *in) = {
-	[OP_MOV64_X] = match_mov,      [OP_MOV32_X] = match_mov,      [OP_LSH64_K] = match_shifts,
-	[OP_AND64_K] = match_and_test, [OP_AND32_K] = match_and_test, [OP_LDX_B] = match_load,
-	[OP_LDX_H] = match_load,       [OP_LDX_W] = match_load,       [OP_LDX_DW] = match_load,
+/* Runs of zero stores to one base, in any order, as fewer and wider stores. */
+#define MAX_ZERO_STORES 32
+
+struct zero_stores {
+	struct span {
+		int32_t off;
+		int32_t end;
+	} spans[MAX_ZERO_STORES]; /* ascending, apart */
+	uint32_t n;
+};
+
+static bool stores_zero(const struct jit *jit, const struct ebpf_dinsn *in)
+{
+	const struct jit_rule *rule = jit_rule_of(in);
+
+	if (in->op == OP_STORE_REL_B || in->op == OP_STORE_REL_H || in->op == OP_STORE_REL_W ||
+	    in->op == OP_STORE_REL_DW)
+		return false;
+	return (rule->lower == jit_lower_store_k && in->imm == 0) ||
+	       (rule->lower == jit_lower_store && jit->widths.bits[in->src] == 0);
+}
+
+/* r = 0 where r is 0 already: may stand between the stores. */
+static bool is_idle(const struct jit *jit, const struct ebpf_dinsn *in)
+{
+	return (in->op == OP_MOV64_K || in->op == OP_MOV32_K) && in->imm == 0 && jit->widths.bits[in->dst] == 0;
+}
+
+static void add_span(struct zero_stores *z, struct span span)
+{
+	uint32_t i = z->n++;
+
+	for (; i > 0 && z->spans[i - 1].off > span.off; i--)
+		z->spans[i] = z->spans[i - 1];
+	z->spans[i] = span;
+}
+
+/* Joins spans that touch. */
+static void join_spans(struct zero_stores *z)
+{
+	uint32_t last = 0;
+
+	for (uint32_t i = 1; i < z->n; i++) {
+		if (z->spans[i].off > z->spans[last].end)
+			z->spans[++last] = z->spans[i];
+		else if (z->spans[i].end > z->spans[last].end)
+			z->spans[last].end = z->spans[i].end;
+	}
+	z->n = last + 1;
+}
+
+/* The widest store that fits, and on the aligned stack is aligned, so that none straddles a page. */
+static int32_t store_nbytes(const struct span *span, bool aligned, bool xmm)
+{
+	int32_t nbytes = xmm ? 16 : 8;
+
+	while (nbytes > span->end - span->off || (aligned && span->off % nbytes))
+		nbytes /= 2;
+	return nbytes;
+}
+
+static void emit_zeros(struct jit *jit, uint8_t base, struct span span, bool xmm)
+{
+	bool aligned = base == X86_RBP;
+
+	while (span.off < span.end) {
+		int32_t nbytes = store_nbytes(&span, aligned, xmm);
+
+		if (nbytes == 16)
+			x86_store_xmm(&jit->out, x86_m(base, span.off), 0);
+		else
+			x86_store_i(&jit->out, (unsigned)nbytes, x86_m(base, span.off), 0);
+		span.off += nbytes;
+	}
+}
+
+static uint32_t match_zero_stores(struct jit *jit, const struct ebpf_dinsn *in)
+{
+	struct zero_stores z = { .n = 0 };
+	const struct ebpf_dinsn *store = in;
+	uint32_t n = 0, stores = 0;
+	int32_t widest = 0;
+
+	while (z.n < MAX_ZERO_STORES && (is_idle(jit, store) || (stores_zero(jit, store) && store->dst == in->dst))) {
+		if (!is_idle(jit, store)) {
+			add_span(&z, (struct span){ store->off, store->off + jit_rule_of(store)->size });
+			stores++;
+		}
+		store = ahead(jit, in, ++n);
+	}
+	if (stores < 2)
+		return 0;
+	join_spans(&z);
+	if (z.n == stores)
+		return 0;
+	for (uint32_t i = 0; i < z.n; i++)
+		widest = z.spans[i].end - z.spans[i].off > widest ? z.spans[i].end - z.spans[i].off : widest;
+	if (widest >= 24)
+		x86_zero_xmm(&jit->out, 0);
+	for (uint32_t i = 0; i < z.n; i++)
+		emit_zeros(jit, jit_dst(in), z.spans[i], widest >= 24);
+	return n;
+}
+
+static uint32_t (*const matchers[JIT_OP_COUNT])(struct jit *jit, const struct ebpf_dinsn *in) = {
+	[OP_MOV64_X] = match_mov,       [OP_MOV32_X] = match_mov,       [OP_LSH64_K] = match_shifts,
+	[OP_AND64_K] = match_and_test,  [OP_AND32_K] = match_and_test,  [OP_LDX_B] = match_load,
+	[OP_LDX_H] = match_load,        [OP_LDX_W] = match_load,        [OP_LDX_DW] = match_load,
+	[OP_ADD64_X] = match_add_add,   [OP_ST_B] = match_zero_stores,  [OP_ST_H] = match_zero_stores,
+	[OP_ST_W] = match_zero_stores,  [OP_ST_DW] = match_zero_stores, [OP_STX_B] = match_zero_stores,
+	[OP_STX_H] = match_zero_stores, [OP_STX_W] = match_zero_stores, [OP_STX_DW] = match_zero_stores,
 };
 
 uint32_t jit_match(struct jit *jit, const struct ebpf_dinsn *in)

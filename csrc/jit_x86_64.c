@@ -37,7 +37,8 @@ const uint8_t jit_regs[11] = {
 	[OP_LE##bits] = { jit_lower_le, 0, bits / 8, 0 }, [OP_BE##bits] = { jit_lower_bswap, 0, bits / 8, 0 },         \
 	[OP_BSWAP##bits] = { jit_lower_bswap, 0, bits / 8, 0 }
 
-static const struct jit_rule rules[OP_COUNT] = {
+static const struct jit_rule rules[JIT_OP_COUNT] = {
+	[JIT_OP_ROL32] = { jit_lower_rol, 0, 4, 0 },
 	ALU(ADD, jit_lower_alu, X86_ADD),
 	ALU(SUB, jit_lower_alu, X86_SUB),
 	ALU(OR, jit_lower_alu, X86_OR),
@@ -146,6 +147,12 @@ static int prepare(struct jit *jit)
 
 	jit->entries = malloc(code->n_funcs * sizeof(*jit->entries));
 	jit->labels = calloc(n_labels, sizeof(*jit->labels));
+	jit->view = *code;
+	jit->view.insns = malloc(code->n * sizeof(*code->insns));
+	if (!jit->view.insns)
+		return -ENOMEM;
+	memcpy(jit->view.insns, code->insns, code->n * sizeof(*code->insns));
+	jit->code = &jit->view;
 	if (!jit->entries || !jit->labels || !x86_buf_init(&jit->out, 8 * (size_t)code->n) ||
 	    !jit_flow_init(&jit->flow, code))
 		return -ENOMEM;
@@ -185,13 +192,15 @@ static uint32_t lower_at(struct jit *jit, uint32_t i)
 	uint32_t fixups = jit->n_fixups, next;
 
 	if (jit->flow.target[i])
-		jit->zero = 0;
+		jit_widths_forget(&jit->widths);
 	jit_bind(jit, i);
+	jit->unmade = 0;
 	next = i + lower_insn(jit, i);
 	/* Where nothing was emitted, the registers are what they were, whatever the instruction says. */
 	if (jit->out.len != raw || jit->n_fixups != fixups)
 		for (; i < next; i++)
-			jit->zero = jit_zero_after(&jit->code->insns[i], jit->zero);
+			jit_widths_step(&jit->widths, &jit->code->insns[i]);
+	jit_widths_unknown(&jit->widths, jit->unmade);
 	return next;
 }
 
@@ -225,6 +234,7 @@ static void lower_thunks(struct jit *jit)
 static void destroy(struct jit *jit)
 {
 	jit_flow_destroy(&jit->flow);
+	free(jit->view.insns);
 	free(jit->entries);
 	free(jit->labels);
 	free(jit->fixups);
@@ -263,8 +273,10 @@ int jit_compile(struct ebpf_prog *prog, const struct ebpf_code *code, struct jit
 		find_features(&jit);
 		scan_program(&jit);
 		jit.main_entry = jit.entries[0].local;
-		for (uint32_t k = 0; k < code->n_funcs; k++)
+		for (uint32_t k = 0; k < code->n_funcs; k++) {
+			jit_rewrite(&jit, k);
 			lower_func(&jit, k);
+		}
 		lower_thunks(&jit);
 		if (jit.failed || jit.out.failed)
 			rc = -ENOMEM;

@@ -4,7 +4,7 @@ Nothing here depends on which program a function ends up in; assemble.py puts pr
 """
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,7 +73,9 @@ class Functions:
                 f"{section.size} bytes of code, expected a multiple of {INSN_SIZE}", section=section.name, offset=0
             )
         code = np.frombuffer(section.data, INSN)
-        found = [_function(section, code, s) for s in self.elf.symbols_in(section) if s.type == model.STT_FUNC]
+        symbols = self.elf.symbols_in(section)
+        named = [s for s in symbols if s.type == model.STT_FUNC] or _untyped(section, symbols)
+        found = [_function(section, code, s) for s in named]
         found.sort(key=lambda f: f.start)
         self.all += found
         self._in_section[section.index] = found
@@ -126,6 +128,16 @@ class Functions:
         for at in np.flatnonzero(raw).tolist():
             if at not in function.map_refs and at not in related and not function.problem:
                 function.problem = f"insn {at}: ld_imm64 with source {source[at]} has no relocation"
+
+
+def _untyped(section: Section, symbols: Sequence[Symbol]) -> list[Symbol]:
+    """Functions of compilers before LLVM 9, whose symbols have no type or size: each ends where the next starts."""
+    found = [
+        s for s in symbols if s.type == model.STT_NOTYPE and not s.size and s.name and not s.name.startswith("LBB")
+    ]
+    found.sort(key=lambda s: s.value)
+    ends = [*(s.value for s in found[1:]), section.size]
+    return [s._replace(size=max(end - s.value, 0)) for s, end in zip(found, ends, strict=False)]
 
 
 def _function(section: Section, code: NDArray[Any], symbol: Symbol) -> Function:

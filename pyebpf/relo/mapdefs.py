@@ -206,13 +206,17 @@ def _finish(btf: Btf, draft: _Draft) -> MapSpec:
 
 
 def read_legacy_maps(elf: ElfFile) -> list[Definition]:
-    """The maps of section "maps": definitions of one size, at least type, sizes, entries and flags."""
-    section = elf.section(LEGACY_SECTION)
-    if section is None or not section.size:
-        return []
-    symbols = sorted(
-        (s for s in elf.symbols_in(section) if s.type in (STT_OBJECT, STT_NOTYPE) and s.name), key=lambda s: s.value
-    )
+    """The maps of sections "maps" and "TYPE/maps": definitions of one size, at least type, sizes, entries and flags."""
+    out: list[Definition] = []
+    for section in elf.sections:
+        if section.size and (section.name == LEGACY_SECTION or section.name.endswith("/" + LEGACY_SECTION)):
+            out += _legacy_section(elf, section)
+    return out
+
+
+def _legacy_section(elf: ElfFile, section: Section) -> list[Definition]:
+    symbols = [s for s in elf.symbols_in(section) if s.type in (STT_OBJECT, STT_NOTYPE) and s.name]
+    symbols.sort(key=lambda s: s.value)
     if not symbols or section.size % len(symbols) or len(section.data) != section.size:
         raise ObjectError(f"{section.size} bytes for {len(symbols)} maps", section=section.name, offset=0)
     size = section.size // len(symbols)

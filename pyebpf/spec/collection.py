@@ -57,10 +57,9 @@ class Named(Mapping[str, T], Generic[T]):
         return self._items[name]
 
     def __getattr__(self, name: str) -> T:
-        try:
-            return self._items[name]
-        except KeyError:
-            raise AttributeError(name) from None
+        if name.startswith("_") or name not in self._items:
+            raise AttributeError(name)
+        return self._items[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._items)

@@ -1,11 +1,15 @@
 """Functions: which are programs, where those they call are appended, and what is left out."""
 
+import copy
+import pickle
+import struct
+
 import numpy as np
 import pytest
 
 import pyebpf
 from pyebpf.relo.functions import CALL, INSN
-from tests.objects import build
+from tests.objects import build, craft
 
 
 def test_callees_follow_in_the_order_of_their_first_call_depth_first() -> None:
@@ -57,6 +61,27 @@ def test_legacy_maps_are_read() -> None:
     assert spec.programs.tally.maps == ("totals", "by_proto")
 
 
+def test_functions_of_old_compilers_have_symbols_without_type_and_size() -> None:
+    elf = craft.Elf()
+    code = elf.add(craft.Sec("socket", craft.EXIT0 * 3, flags=6))
+    for name, at, bind in (("b", 16, 1), ("a", 0, 1), ("LBB0_1", 8, 0), ("c", 32, 1)):
+        elf.symbols.append(craft.Sym(name, code, at, 0, type=0, bind=bind))
+    spec = pyebpf.CollectionSpec.load(elf.build())
+    assert {n: p.insns for n, p in spec.programs.items()} == dict.fromkeys("abc", craft.EXIT0)
+
+
+def test_legacy_maps_may_stand_behind_a_program_type() -> None:
+    elf = craft.Elf()
+    for name in ("maps", "lirc_mode2/maps"):
+        index = elf.add(craft.Sec(name, struct.pack("<5I", 2, 4, 8, 3, 0), flags=3))
+        elf.symbols.append(craft.Sym(name[0], index, type=1))
+    spec = pyebpf.CollectionSpec.load(elf.build())
+    assert [(m.name, m.section, m.max_entries) for m in spec.maps.values()] == [
+        ("m", "maps", 3),
+        ("l", "lirc_mode2/maps", 3),
+    ]
+
+
 def test_an_object_without_debug_information_loads_with_variables_by_symbol() -> None:
     spec = pyebpf.CollectionSpec.load(build.zig("legacy", "v3", "-g0"))
     assert spec.btf is None
@@ -87,3 +112,16 @@ def test_a_weak_kernel_symbol_is_zero() -> None:
     insns = np.frombuffer(spec.programs.weak_symbol.insns, INSN)
     load = np.flatnonzero(insns["code"] == 0x18)[0]
     assert insns["imm"][load] == insns["imm"][load + 1] == insns["regs"][load] >> 4 == 0
+
+
+def test_specs_are_values() -> None:
+    spec = pyebpf.CollectionSpec.load(build.zig("many"))
+    again = pyebpf.CollectionSpec.load(build.zig("many"))
+    assert spec == again
+    assert pickle.loads(pickle.dumps(spec)) == spec
+    assert copy.deepcopy(spec) == spec
+    with pytest.raises(AttributeError):
+        spec.name = "other"
+    with pytest.raises(AttributeError):
+        spec.maps.absent  # noqa: B018
+    assert "pairs" in dir(spec.maps)

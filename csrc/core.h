@@ -12,5 +12,6 @@
 #include "packet.h"
 #include "prog.h"
 #include "runtime.h"
+#include "stack.h"
 #include "test_run.h"
 #include "uaccess.h"

@@ -11,6 +11,8 @@
 #include "interp.h"
 #include "jit.h"
 #include "map.h"
+#include "map_prog_array.h"
+#include "stack.h"
 #include "packet.h"
 
 static int prog_copy(struct ebpf_prog *prog, const struct ebpf_prog_desc *desc)
@@ -69,6 +71,26 @@ static uint32_t min_ctx(const struct ebpf_code *code)
 	return end;
 }
 
+static bool has_map_of_type(const struct ebpf_prog *prog, uint32_t type)
+{
+	for (uint32_t i = 0; i < prog->n_maps; i++) {
+		if (prog->maps[i]->type == type)
+			return true;
+	}
+	return false;
+}
+
+/* As Linux: the PROG_ARRAYs of a program are for its type and engine. */
+static int tail_calls_fit(const struct ebpf_prog *prog, struct ebpf_error *err)
+{
+	for (uint32_t i = 0; i < prog->n_maps; i++) {
+		if (prog->maps[i]->type == BPF_MAP_TYPE_PROG_ARRAY && !prog_array_compatible(prog->maps[i], prog))
+			return ebpf_fail(err, -EINVAL, -1, "map %s: its programs are of another type or engine",
+					 prog->maps[i]->name);
+	}
+	return 0;
+}
+
 static int prog_build(struct ebpf_prog *prog, const struct ebpf_prog_desc *desc, struct ebpf_error *err)
 {
 	int rc = prog_copy(prog, desc);
@@ -78,6 +100,10 @@ static int prog_build(struct ebpf_prog *prog, const struct ebpf_prog_desc *desc,
 	rc = ebpf_decode(desc, prog->code, err);
 	if (rc)
 		return rc;
+	rc = tail_calls_fit(prog, err);
+	if (rc)
+		return rc;
+	prog->wants_stack = prog->engine == EBPF_ENGINE_JIT && has_map_of_type(prog, BPF_MAP_TYPE_STACK_TRACE);
 	prog->min_ctx = min_ctx(prog->code);
 	prog->fn = interp_entry(desc->flags);
 	if (prog->engine == EBPF_ENGINE_INTERP)
@@ -135,6 +161,8 @@ void prog_run_budget(struct ebpf_run *run, struct ebpf_prog *prog)
 void prog_run_init(struct ebpf_run *run, struct ebpf_prog *prog)
 {
 	*run = (struct ebpf_run){ .prog = prog };
+	if (prog->wants_stack)
+		run->ips = stack_of_thread(&run->n_ips);
 	if (prog->flags & PROG_NEEDS_BUDGET)
 		prog_run_budget(run, prog);
 }

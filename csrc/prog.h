@@ -84,6 +84,7 @@ struct ebpf_prog {
 	struct jit_image jit;         /* zero under the interpreter */
 	struct prog_entries *entries; /* entry.h; NULL until one is asked for */
 	struct ebpf_map **maps;
+	bool wants_stack; /* native code, through which the unwinder cannot see, and a STACK_TRACE map */
 	char name[EBPF_OBJ_NAME_LEN];
 };
 

@@ -1,6 +1,7 @@
 # Maps.
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.errno cimport EAGAIN, EINVAL, ENOENT
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.errno cimport E2BIG, EAGAIN, EEXIST, EINVAL, ENOENT, EPERM
 
 cdef extern from "core.h":
     struct map_attr:
@@ -13,6 +14,7 @@ cdef extern from "core.h":
         char name[16]
     struct map_ops:
         const char *name
+        uint32_t inline_kind
         void (*user_release)(ebpf_map *map) nogil
         uint32_t (*count)(ebpf_map *map) nogil
     struct ebpf_map:
@@ -44,9 +46,42 @@ cdef extern from "core.h":
     uint32_t map_count(ebpf_map *map) nogil
     uint64_t map_value_address(ebpf_map *map) nogil
     bint epoch_set_nowait(bint nowait) nogil
+    enum:
+        MAP_INLINE_ARRAY
+    void stack_symbol(uint64_t ip, char *out, size_t nbytes)
 
 
 cdef class NativeProg
+
+
+def symbolize(uint64_t ip) -> str:
+    """The name of an address of this process: "function+0x12", "file.so+0x1234", or the number."""
+    cdef char out[256]
+    stack_symbol(ip, out, sizeof(out))
+    return out.decode(errors="replace")
+
+
+cdef struct Bytes:
+    const void *data
+    Py_ssize_t nbytes
+    bint held
+    Py_buffer view
+
+
+cdef inline int bytes_get(Bytes *b, obj) except -1:
+    """The bytes of an object; those of bytes itself without a buffer request, which costs more than a lookup."""
+    b.held = not PyBytes_CheckExact(obj)
+    if b.held:
+        PyObject_GetBuffer(obj, &b.view, PyBUF_SIMPLE)
+        b.data, b.nbytes = b.view.buf, b.view.len
+    else:
+        b.data, b.nbytes = PyBytes_AS_STRING(obj), PyBytes_GET_SIZE(obj)
+    return 0
+
+
+cdef inline void bytes_release(Bytes *b) noexcept:
+    if b.held:
+        PyBuffer_Release(&b.view)
 
 
 cdef class NativeMap:
@@ -137,81 +172,139 @@ cdef class NativeMap:
 
     cdef int _size(self, Py_ssize_t seen, uint32_t wanted, str what) except -1:
         if seen != <Py_ssize_t>wanted:
-            raise Error(EINVAL, f"map {self.map.name.decode()!r}: {what} of {seen} bytes, {wanted} wanted")
+            raise Error(EINVAL, f"map {self.name!r}: {what} of {seen} bytes, {wanted} wanted")
         return 0
 
-    def lookup(self, const uint8_t[::1] key not None, uint64_t flags=0):
+    cdef int _check(self, int rc, str verb, uint64_t flags=0) except -1:
+        """Raise for an element command that failed."""
+        if rc == 0:
+            return 0
+        cdef str why
+        if rc == -E2BIG and self.map.key_size == 4 and self.indexed():
+            why = f"the index is not below {self.map.max_entries}"
+        elif rc == -E2BIG:
+            why = f"all {self.map.max_entries} entries are in use"
+        elif rc == -EEXIST:
+            why = "the key is there, and BPF_NOEXIST was asked for"
+        elif rc == -ENOENT:
+            why = "the key is not there"
+        elif rc == -EPERM:
+            why = "the map is frozen"
+        elif rc == -EINVAL:
+            why = f"not for a {self.map.ops.name.decode()} map, or not with flags {flags:#x}"
+        elif rc == -524:
+            why = f"a {self.map.ops.name.decode()} map does not have it"
+        else:
+            why = "no memory"
+        raise Error(-rc, f"map {self.name!r}: {verb}: {why}")
+
+    cdef bint indexed(self):
+        return self.map.ops.inline_kind == MAP_INLINE_ARRAY or self.map.type == 3 or self.map.type == 7
+
+    def lookup(self, key, uint64_t flags=0):
         """The value, None if there is none."""
-        cdef const void *k = &key[0] if key.shape[0] else NULL
+        cdef Bytes k
         cdef bytes value = PyBytes_FromStringAndSize(NULL, self.map.user_value_size)
-        self._size(key.shape[0], self.map.key_size, "key")
-        cdef int rc = map_user_lookup(self.map, k, PyBytes_AS_STRING(value), flags)
+        cdef int rc
+        bytes_get(&k, key)
+        try:
+            self._size(k.nbytes, self.map.key_size, "key")
+            rc = map_user_lookup(self.map, k.data, PyBytes_AS_STRING(value), flags)
+        finally:
+            bytes_release(&k)
         if rc == -ENOENT:
             return None
-        check(rc, NULL)
+        self._check(rc, "lookup", flags)
         return value
 
-    def update(self, const uint8_t[::1] key not None, const uint8_t[::1] value not None, uint64_t flags=0):
+    def update(self, key, value, uint64_t flags=0):
         """Set a value; flags BPF_ANY, BPF_NOEXIST, BPF_EXIST."""
-        self._size(key.shape[0], self.map.key_size, "key")
-        self._size(value.shape[0], self.map.user_value_size, "value")
-        cdef const void *k = &key[0]
-        cdef const void *v = &value[0]
-        cdef bint old = epoch_set_nowait(True)
-        cdef int rc = map_user_update(self.map, k, v, flags)
-        epoch_set_nowait(old)
-        if rc == -EAGAIN:
-            with nogil:
-                rc = map_user_update(self.map, k, v, flags)
-        check(rc, NULL)
+        cdef Bytes k, v
+        cdef bint old
+        cdef int rc
+        bytes_get(&k, key)
+        try:
+            self._size(k.nbytes, self.map.key_size, "key")
+            bytes_get(&v, value)
+            try:
+                self._size(v.nbytes, self.map.user_value_size, "value")
+                old = epoch_set_nowait(True)
+                rc = map_user_update(self.map, k.data, v.data, flags)
+                epoch_set_nowait(old)
+                if rc == -EAGAIN:  # readers hold every spare element, and may wait for the GIL
+                    with nogil:
+                        rc = map_user_update(self.map, k.data, v.data, flags)
+            finally:
+                bytes_release(&v)
+        finally:
+            bytes_release(&k)
+        self._check(rc, "update", flags)
 
-    def erase(self, const uint8_t[::1] key not None):
+    def erase(self, key):
         """Remove a key; ENOENT if it is not there."""
-        self._size(key.shape[0], self.map.key_size, "key")
-        check(map_user_erase(self.map, &key[0]), NULL)
+        cdef Bytes k
+        cdef int rc
+        bytes_get(&k, key)
+        try:
+            self._size(k.nbytes, self.map.key_size, "key")
+            rc = map_user_erase(self.map, k.data)
+        finally:
+            bytes_release(&k)
+        self._check(rc, "delete")
 
     def next_key(self, key=None):
         """The key after `key` (None, or one that is not there: the first); None after the last."""
-        cdef const uint8_t[::1] k
-        cdef const void *p = NULL
+        cdef Bytes k
         cdef bytes out = PyBytes_FromStringAndSize(NULL, self.map.key_size)
         cdef int rc
-        if key is not None:
-            k = key
-            self._size(k.shape[0], self.map.key_size, "key")
-            p = &k[0]
-        rc = map_user_next_key(self.map, p, PyBytes_AS_STRING(out))
+        if key is None:
+            rc = map_user_next_key(self.map, NULL, PyBytes_AS_STRING(out))
+        else:
+            bytes_get(&k, key)
+            try:
+                self._size(k.nbytes, self.map.key_size, "key")
+                rc = map_user_next_key(self.map, k.data, PyBytes_AS_STRING(out))
+            finally:
+                bytes_release(&k)
         if rc == -ENOENT:
             return None
-        check(rc, NULL)
+        self._check(rc, "next key")
         return out
 
-    def lookup_and_erase(self, const uint8_t[::1] key not None, uint64_t flags=0):
+    def lookup_and_erase(self, key, uint64_t flags=0):
         """Remove a key and return its value, None if it is not there."""
-        self._size(key.shape[0], self.map.key_size, "key")
+        cdef Bytes k
         cdef bytes value = PyBytes_FromStringAndSize(NULL, self.map.user_value_size)
-        cdef const void *k = &key[0]
         cdef char *v = PyBytes_AS_STRING(value)
         cdef int rc
-        with nogil:
-            rc = map_user_lookup_and_erase(self.map, k, v, flags)
+        bytes_get(&k, key)
+        try:
+            self._size(k.nbytes, self.map.key_size, "key")
+            with nogil:
+                rc = map_user_lookup_and_erase(self.map, k.data, v, flags)
+        finally:
+            bytes_release(&k)
         if rc == -ENOENT:
             return None
-        check(rc, NULL)
+        self._check(rc, "lookup and delete", flags)
         return value
 
     def freeze(self):
         """No more writes from the user side; EPERM if it is frozen."""
-        check(map_user_freeze(self.map), NULL)
+        self._check(map_user_freeze(self.map), "freeze")
 
-    def set_prog(self, const uint8_t[::1] key not None, NativeProg prog not None, uint32_t id=0, uint64_t flags=0):
+    def set_prog(self, key, NativeProg prog not None, uint32_t id=0, uint64_t flags=0):
         """PROG_ARRAY: put a program in; `id` is what lookup shows."""
+        cdef bytes raw = bytes(key)
         cdef uint32_t index
-        self._size(key.shape[0], 4, "key")
-        memcpy(&index, &key[0], 4)
+        self._size(len(raw), 4, "key")
+        memcpy(&index, PyBytes_AS_STRING(raw), 4)
         if self.map.type != 3:
-            raise Error(EINVAL, f"map {self.map.name.decode()!r} is no PROG_ARRAY")
-        check(prog_array_set(self.map, index, prog.prog, id, flags), NULL)
+            raise Error(EINVAL, f"map {self.name!r}: a {self.map.ops.name.decode()} map holds no programs")
+        cdef int rc = prog_array_set(self.map, index, prog.prog, id, flags)
+        if rc == -EINVAL and flags == 0:
+            raise Error(EINVAL, f"map {self.name!r}: the program's type or engine is not that of the array")
+        self._check(rc, "update", flags)
 
     def lookup_batch(self, uint64_t cursor, uint32_t n):
         """Up to n entries from `cursor` (0: the start) on: (keys, values, next cursor, number). 0 at the end."""

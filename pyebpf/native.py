@@ -9,6 +9,7 @@ from pyebpf._core import (
     stats_disable,
     stats_enable,
     string_from_user,
+    symbolize,
 )
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "stats_disable",
     "stats_enable",
     "string_from_user",
+    "symbolize",
 ]

@@ -34,8 +34,7 @@ def native(text: str, maps: Mapping[str, NativeMap], engine: int, type: ProgType
 def kernel(text: str, maps: Mapping[str, LinuxMap]) -> "linux.Prog":
     """The same in the kernel."""
     code = image(text, {name: i for i, name in enumerate(maps)})
-    flags = 0 if "for_each" in text else BPF_F_SLEEPABLE
-    return linux.prog_load(code, ProgType.SYSCALL, flags=flags | BPF_F_SLEEPABLE, fd_array=list(maps.values()))
+    return linux.prog_load(code, ProgType.SYSCALL, flags=BPF_F_SLEEPABLE, fd_array=list(maps.values()))
 
 
 def run(text: str, where: str, **maps: Ours | Linux) -> int:

@@ -14,4 +14,5 @@
 #include "runtime.h"
 #include "stack.h"
 #include "test_run.h"
+#include "trace.h"
 #include "uaccess.h"

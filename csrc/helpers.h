@@ -8,6 +8,15 @@
 typedef uint64_t (*ebpf_helper_fn)(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5,
 				   struct ebpf_run *run);
 
+/* The head of a helper's definition; it uses the arguments it has. */
+#define EBPF_HELPER(name)                                                                                              \
+	uint64_t helper_##name(EBPF_UNUSED uint64_t r1, EBPF_UNUSED uint64_t r2, EBPF_UNUSED uint64_t r3,              \
+			       EBPF_UNUSED uint64_t r4, EBPF_UNUSED uint64_t r5, EBPF_UNUSED struct ebpf_run *run)
+#define EBPF_UNUSED __attribute__((unused))
+/* A pointer, and an error, as registers hold them. */
+#define EBPF_PTR(reg)   ((void *)(uintptr_t)(reg))
+#define EBPF_ERROR(err) ((uint64_t)(int64_t)-(err))
+
 #define EBPF_DECLARE_HELPER(name, id)                                                                                  \
 	uint64_t helper_##name(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5, struct ebpf_run *run);
 EBPF_NATIVE_HELPERS(EBPF_DECLARE_HELPER)

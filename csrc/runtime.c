@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "decode.h"
@@ -32,14 +33,24 @@ static void runtime_fork_child(void)
 			__atomic_store_n(&runtime.vcpus[i].busy, 0, __ATOMIC_RELAXED);
 }
 
+static uint64_t random_seed(uint64_t fallback)
+{
+	uint64_t seed;
+
+	return getrandom(&seed, sizeof(seed), GRND_NONBLOCK) == (ssize_t)sizeof(seed) ? seed : fallback;
+}
+
 static uint32_t runtime_start(void)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_CONF);
 	uint32_t n = cpus < 1 ? 1 : cpus > EBPF_MAX_VCPUS ? EBPF_MAX_VCPUS : (uint32_t)cpus;
 	uint32_t unset = 0;
 
-	for (uint32_t i = 0; i < n; i++)
+	for (uint32_t i = 0; i < n; i++) {
 		__atomic_store_n(&runtime.vcpus[i].id, i, __ATOMIC_RELAXED);
+		if (!__atomic_load_n(&runtime.vcpus[i].random, __ATOMIC_RELAXED))
+			__atomic_store_n(&runtime.vcpus[i].random, random_seed(i), __ATOMIC_RELAXED);
+	}
 	if (__atomic_compare_exchange_n(&runtime.nr_vcpus, &unset, n, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
 		pthread_atfork(NULL, NULL, runtime_fork_child);
 	return n;

@@ -23,6 +23,7 @@ struct ebpf_vcpu {
 	uint32_t id;        /* 0 .. ebpf_nr_vcpus() - 1 */
 	uint32_t busy;      /* atomic: held by a run */
 	const void *thread; /* whose run holds or held it; read by a forked child only */
+	uint64_t random;    /* the holder's: state of get_prandom_u32 */
 } __attribute__((aligned(128)));
 
 /* The record of one run; helpers get it as their sixth argument. */

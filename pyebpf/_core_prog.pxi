@@ -14,7 +14,8 @@ from libc.errno cimport EDQUOT, EINTR, ENOMEM
 from libc.stdlib cimport calloc, free
 
 cdef extern from "Python.h":
-    int PyErr_CheckSignals() nogil
+    int PyErr_CheckSignals()
+    int PyErr_CheckSignals_ "PyErr_CheckSignals" () except -1
     void *PyErr_Occurred()
 
 cdef extern from "core.h":
@@ -71,6 +72,7 @@ cdef extern from "core.h":
     int prog_run_batch(ebpf_prog *prog, const prog_batch *batch, uint32_t threads, uint64_t *failed) nogil
     int prog_entry(ebpf_prog *prog, bint raw, uint64_t *address, ebpf_error *err) nogil
     void prog_stats_enable(bint on) nogil
+    size_t trace_read_c "trace_read" (char *buf, uint64_t timeout_ns) nogil
     uint32_t ebpf_nr_vcpus() nogil
     void ebpf_set_signal_check(int (*check)() noexcept nogil) nogil
 
@@ -436,3 +438,20 @@ def stats_disable() -> None:
 def nr_vcpus() -> int:
     """Virtual CPUs: how many runs may go on at once, and how many values a per-CPU map has."""
     return ebpf_nr_vcpus()
+
+
+def trace_read(double timeout=0) -> str | None:
+    """The next line of the trace pipe, without its end; None when `timeout` seconds bring none. Signals are heard."""
+    cdef char buf[1024]
+    cdef size_t n = 0
+    cdef double slice_s
+    while True:
+        slice_s = min(timeout, 0.1)
+        with nogil:
+            n = trace_read_c(buf, <uint64_t>(slice_s * 1e9))
+        if n:
+            return buf[:n].decode("latin-1")
+        timeout -= slice_s
+        if timeout <= 0:
+            return None
+        PyErr_CheckSignals_()

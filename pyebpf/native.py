@@ -10,6 +10,7 @@ from pyebpf._core import (
     stats_enable,
     string_from_user,
     symbolize,
+    trace_read,
 )
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "stats_enable",
     "string_from_user",
     "symbolize",
+    "trace_read",
 ]

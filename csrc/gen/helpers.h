@@ -91,9 +91,45 @@
 	X(map_lookup_elem, 1) \
 	X(map_update_elem, 2) \
 	X(map_delete_elem, 3) \
+	X(probe_read, 4) \
+	X(ktime_get_ns, 5) \
+	X(trace_printk, 6) \
+	X(get_prandom_u32, 7) \
 	X(get_smp_processor_id, 8) \
+	X(skb_store_bytes, 9) \
+	X(l3_csum_replace, 10) \
+	X(l4_csum_replace, 11) \
+	X(get_current_pid_tgid, 14) \
+	X(get_current_uid_gid, 15) \
+	X(get_current_comm, 16) \
+	X(skb_load_bytes, 26) \
 	X(get_stackid, 27) \
+	X(csum_diff, 28) \
+	X(skb_pull_data, 39) \
+	X(set_hash_invalid, 41) \
+	X(get_numa_node_id, 42) \
+	X(xdp_adjust_head, 44) \
+	X(probe_read_str, 45) \
+	X(set_hash, 48) \
+	X(xdp_adjust_meta, 54) \
+	X(xdp_adjust_tail, 65) \
+	X(skb_load_bytes_relative, 68) \
+	X(probe_read_user, 112) \
+	X(probe_read_kernel, 113) \
+	X(probe_read_user_str, 114) \
+	X(probe_read_kernel_str, 115) \
+	X(jiffies64, 118) \
+	X(ktime_get_boot_ns, 125) \
+	X(ktime_get_coarse_ns, 160) \
 	X(for_each_map_elem, 164) \
-	X(map_lookup_percpu_elem, 195)
+	X(snprintf, 165) \
+	X(trace_vprintk, 177) \
+	X(loop, 181) \
+	X(strncmp, 182) \
+	X(xdp_get_buff_len, 188) \
+	X(xdp_load_bytes, 189) \
+	X(xdp_store_bytes, 190) \
+	X(map_lookup_percpu_elem, 195) \
+	X(ktime_get_tai_ns, 208)
 
 #define EBPF_MAX_HELPER_ID 208

@@ -29,6 +29,9 @@ static uint32_t csum_partial(const void *mem, size_t nbytes, uint32_t sum)
 		memcpy(&word, p, sizeof(word));
 		total += word;
 	}
+	word = 0;
+	memcpy(&word, p, nbytes);
+	total += word;
 	total = (total & UINT32_MAX) + (total >> 32);
 	return (uint32_t)(total + (total >> 32));
 }
@@ -45,13 +48,11 @@ static uint16_t csum_fold(uint32_t sum)
 	return (uint16_t)~csum_from32to16(sum);
 }
 
-/* csum_diff(from, nbytes, to, nbytes, seed): the sum of seed and to less from; sizes are multiples of 4. */
+/* csum_diff(from, nbytes, to, nbytes, seed): the sum of seed and to less from, in 16 bits. */
 EBPF_HELPER(csum_diff)
 {
 	uint32_t from_nbytes = (uint32_t)r2, to_nbytes = (uint32_t)r4, sum = (uint32_t)r5;
 
-	if ((from_nbytes | to_nbytes) % 4)
-		return EBPF_ERROR(EINVAL);
 	if (to_nbytes)
 		sum = csum_partial(EBPF_PTR(r3), to_nbytes, sum);
 	if (from_nbytes && to_nbytes)

@@ -129,7 +129,7 @@ bool packet_reserve(struct packet_frame *frame, size_t nbytes)
 	if (likely(want <= frame->room_nbytes))
 		return true;
 	free(frame->room);
-	frame->room = malloc(want);
+	frame->room = calloc(1, want);
 	frame->room_nbytes = frame->room ? want : 0;
 	return frame->room != NULL;
 }
@@ -140,6 +140,9 @@ static const uint8_t *place(struct packet_frame *frame, const void *data, size_t
 		return data;
 	if (!packet_reserve(frame, nbytes))
 		return NULL;
+	/* What a packet grows into is not what the last one left. */
+	if (frame->prog->flags & PROG_RESIZES_PACKET)
+		memset(frame->room, 0, PACKET_HEADROOM);
 	return memcpy(frame->room + PACKET_HEADROOM, data, nbytes);
 }
 

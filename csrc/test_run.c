@@ -7,6 +7,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "helpers.h"
+
 /* struct xdp_md and struct __sk_buff as Linux has them: the visible heads of ours. */
 #define XDP_MD_SIZE  offsetof(struct ebpf_xdp, data)
 #define SK_BUFF_SIZE offsetof(struct ebpf_skb, data)
@@ -93,13 +95,10 @@ static int check_packet(const struct prog_test *test, size_t least, struct ebpf_
 }
 
 /* XDP: ctx->data is the length of metadata in front of the packet, ctx->data_end that of both. */
-static int load_xdp_md(struct packet_frame *frame, const struct prog_test *test, struct ebpf_error *err)
+static int check_xdp_md(const struct ebpf_xdp *given, const struct prog_test *test, struct ebpf_error *err)
 {
-	struct ebpf_xdp md = { .md_data_end = (uint32_t)test->nbytes };
-	int rc = test->ctx ? read_ctx(test, &md, XDP_MD_SIZE, err) : 0;
+	struct ebpf_xdp md = *given;
 
-	if (rc)
-		return rc;
 	if (md.md_data_meta || md.egress_ifindex || md.md_data_end != test->nbytes || md.md_data > MAX_META ||
 	    md.md_data % 4 || md.md_data + ETH_HLEN > test->nbytes || (md.rx_queue_index && !md.ingress_ifindex))
 		return ebpf_fail(err, -EINVAL, -1,
@@ -107,33 +106,28 @@ static int load_xdp_md(struct packet_frame *frame, const struct prog_test *test,
 				 "multiple of 4 up to %d, data_end %zu, the rest 0",
 				 md.md_data, md.md_data_end, md.md_data_meta, md.rx_queue_index, md.egress_ifindex,
 				 MAX_META, test->nbytes);
-	rc = check_ifindex(md.ingress_ifindex, err);
-	if (rc)
-		return rc;
-	if (md.ingress_ifindex)
-		frame->xdp.ingress_ifindex = md.ingress_ifindex;
-	frame->xdp.rx_queue_index = md.rx_queue_index;
-	frame->xdp.data += md.md_data;
-	return 0;
+	return check_ifindex(md.ingress_ifindex, err);
 }
 
 static int test_xdp(struct packet_frame *frame, struct prog_test *test, struct ebpf_error *err)
 {
 	struct ebpf_xdp *xdp = packet_bind(frame, test->data, test->nbytes);
-	struct ebpf_xdp md;
-	int rc = load_xdp_md(frame, test, err);
+	struct ebpf_xdp md = { .md_data_end = (uint32_t)test->nbytes };
+	int rc = test->ctx ? read_ctx(test, &md, XDP_MD_SIZE, err) : 0;
 
-	rc = rc ? rc : run_times(frame->prog, xdp, test);
+	rc = rc ? rc : check_xdp_md(&md, test, err);
 	if (rc)
 		return rc;
-	rc =
-	    give(&test->out, &test->out_nbytes, (void *)(uintptr_t)xdp->data_meta, xdp->data_end - xdp->data_meta, err);
-	md = (struct ebpf_xdp){
-		.md_data = (uint32_t)(xdp->data - xdp->data_meta),
-		.md_data_end = (uint32_t)(xdp->data_end - xdp->data_meta),
-		.ingress_ifindex = xdp->ingress_ifindex,
-		.rx_queue_index = xdp->rx_queue_index,
-	};
+	if (md.ingress_ifindex)
+		xdp->ingress_ifindex = md.ingress_ifindex;
+	xdp->rx_queue_index = md.rx_queue_index;
+	xdp->data += md.md_data;
+	rc = run_times(frame->prog, xdp, test);
+	if (rc)
+		return rc;
+	rc = give(&test->out, &test->out_nbytes, EBPF_PTR(xdp->data_meta), xdp->data_end - xdp->data_meta, err);
+	md.md_data = (uint32_t)(xdp->data - xdp->data_meta);
+	md.md_data_end = (uint32_t)(xdp->data_end - xdp->data_meta);
 	if (test->ctx)
 		test->ctx_nbytes = XDP_MD_SIZE;
 	return rc ? rc : give_ctx(test, &md, err);
@@ -200,9 +194,8 @@ static int test_skb(struct packet_frame *frame, struct prog_test *test, struct e
 	rc = rc ? rc : run_times(frame->prog, skb, test);
 	if (rc)
 		return rc;
-	memset((void *)(uintptr_t)(skb->data - pulled), 0, pulled);
-	rc = give(&test->out, &test->out_nbytes, (void *)(uintptr_t)(skb->data - pulled),
-		  skb->data_end - skb->data + pulled, err);
+	memset(EBPF_PTR(skb->data - pulled), 0, pulled);
+	rc = give(&test->out, &test->out_nbytes, EBPF_PTR(skb->data - pulled), skb->data_end - skb->data + pulled, err);
 	copy_settable(&visible, skb);
 	if (test->ctx)
 		test->ctx_nbytes = SK_BUFF_SIZE;

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import BinaryIO
 
 from pyebpf.btf import ext as btf_ext
-from pyebpf.btf import fixup, layout
+from pyebpf.btf import externs, fixup, layout
 from pyebpf.btf.reader import Btf
 from pyebpf.elf import model, reader
 from pyebpf.elf.model import ElfFile
@@ -108,7 +108,7 @@ def _read_btf(elf: ElfFile, functions: Functions) -> Btf | None:
     for symbol in elf.symbols:
         if 0 < symbol.section < len(elf.sections) and symbol.name:
             places.setdefault(elf.sections[symbol.section].name, {})[symbol.name] = symbol.value
-    return fixup.fix_up(btf, sizes, places, assemble.hidden_functions(functions))
+    return externs.settle(fixup.fix_up(btf, sizes, places, assemble.hidden_functions(functions)))
 
 
 def _read_ext(elf: ElfFile, btf: Btf | None) -> btf_ext.BtfExt | None:

@@ -9,7 +9,7 @@ import pyebpf
 from pyebpf.isa import table
 from pyebpf.relo.functions import INSN, LD_IMM64
 from pyebpf.spec.collection import ProgramSpec
-from tests import require
+from tests import linux, require
 from tests.objects import build, libbpf
 
 MATRIX = [(c, cpu) for c in (build.clang, build.zig) for cpu in ("v1", "v2", "v3", "v4")]
@@ -121,3 +121,13 @@ def test_a_bare_object_is_named_as_libbpf_names_it() -> None:
                 assert [m.kernel_name for m in oracle.maps] == [m.kernel_name for m in spec.maps.values()]
         else:
             assert spec.maps[".rodata"].kernel_name == ".rodata"
+
+
+@COMPILED
+@pytest.mark.parametrize("source", ["externs", "kconfig"])
+def test_btf_of_externs_is_libbpf_s_and_linux_takes_it(compile, cpu, source) -> None:
+    raw = compile(source, cpu, "-g", "-Wno-unused")
+    btf = pyebpf.CollectionSpec.load(raw, name=source).btf
+    with libbpf.loaded(raw, source, load=False) as oracle:
+        assert btf.raw == oracle.btf
+    linux.btf_load(btf.raw).close()

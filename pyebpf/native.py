@@ -1,10 +1,12 @@
 """The only importer of the native core."""
 
 from pyebpf._core import (
+    Caller,
     NativeMap,
     NativeProg,
     copy_from_user,
     copy_to_user,
+    lookup_many,
     nr_vcpus,
     stats_disable,
     stats_enable,
@@ -14,10 +16,12 @@ from pyebpf._core import (
 )
 
 __all__ = [
+    "Caller",
     "NativeMap",
     "NativeProg",
     "copy_from_user",
     "copy_to_user",
+    "lookup_many",
     "nr_vcpus",
     "stats_disable",
     "stats_enable",

@@ -21,7 +21,7 @@ from pyebpf.runtime.fdtable import FIRST_FD
 from pyebpf.runtime.progobj import ProgObj
 from pyebpf.runtime.state import runtime
 from pyebpf.spec import kinds
-from pyebpf.spec.attr import ATTR, Layout
+from pyebpf.spec.attr import ATTR, FUNC_INFO_SIZE, LINE_INFO_SIZE, Layout
 from pyebpf.spec.kinds import Cmd
 
 _COMMANDS: dict[Cmd, Callable[[Call], int]] = {
@@ -135,6 +135,9 @@ class TestRun(NamedTuple):
     duration_ns: int
 
 
+TestRun.__test__ = False  # type: ignore[attr-defined]  # Its name is no test's.
+
+
 class _Memory:
     """A copy of some bytes at a fixed address, for a pointer in attr."""
 
@@ -162,6 +165,9 @@ def bpf_create_map(
     name: str = "",
     inner_map_fd: int = 0,
     map_extra: int = 0,
+    btf_fd: int = 0,
+    btf_key_type_id: int = 0,
+    btf_value_type_id: int = 0,
     backend: str = "user",
 ) -> int:
     """MAP_CREATE: the map's fd."""
@@ -175,6 +181,9 @@ def bpf_create_map(
         map_name=name.encode()[: kinds.OBJ_NAME_LEN - 1],
         inner_map_fd=inner_map_fd,
         map_extra=map_extra,
+        btf_fd=btf_fd,
+        btf_key_type_id=btf_key_type_id,
+        btf_value_type_id=btf_value_type_id,
     )
     return bpf(Cmd.MAP_CREATE, attr, backend=backend)
 
@@ -233,6 +242,54 @@ def bpf_get_next_key(fd: int, key: Readable | None, *, backend: str = "user") ->
     return following.bytes()
 
 
+def _write_batch(cmd: Cmd, fd: int, keys: Readable, values: Readable, flags: int, backend: str) -> int:
+    key_size, _ = _map_sizes(fd, backend)
+    k, v = _Memory(keys), _Memory(values)
+    attr = _pack(
+        cmd, map_fd=fd, keys=k.address, values=v.address, count=len(keys) // max(key_size, 1), elem_flags=flags
+    )
+    try:
+        bpf(cmd, attr, backend=backend)
+    except Error as exc:
+        exc.done = ATTR[cmd].read(attr, "count")  # type: ignore[attr-defined]
+        raise
+    return ATTR[cmd].read(attr, "count")
+
+
+def bpf_map_update_batch(fd: int, keys: Readable, values: Readable, flags: int = 0, *, backend: str = "user") -> int:
+    """MAP_UPDATE_BATCH over packed keys and values: how many were set. An error's `done` says how many before it."""
+    return _write_batch(Cmd.MAP_UPDATE_BATCH, fd, keys, values, flags, backend)
+
+
+def bpf_map_delete_batch(fd: int, keys: Readable, flags: int = 0, *, backend: str = "user") -> int:
+    """MAP_DELETE_BATCH over packed keys: how many were removed."""
+    return _write_batch(Cmd.MAP_DELETE_BATCH, fd, keys, b"", flags, backend)
+
+
+def read_batches(cmd: Cmd, fd: int, max_entries: int, *, backend: str = "user") -> tuple[bytes, bytes]:
+    """All elements by MAP_LOOKUP_BATCH or MAP_LOOKUP_AND_DELETE_BATCH: packed keys and values."""
+    key_size, value_size = _map_sizes(fd, backend)
+    room = max(1, min(max_entries, 1 << 16))
+    k, v, cursor = _Memory(key_size * room), _Memory(value_size * room), _Memory(max(key_size, 8))
+    keys, values = bytearray(), bytearray()
+    start, more = 0, True
+    while more:
+        attr = _pack(
+            cmd, map_fd=fd, in_batch=start, out_batch=cursor.address, keys=k.address, values=v.address, count=room
+        )
+        try:
+            bpf(cmd, attr, backend=backend)
+        except Error as exc:
+            if exc.errno != errno.ENOENT:
+                raise
+            more = False
+        got = ATTR[cmd].read(attr, "count")
+        keys += k.bytes()[: got * key_size]
+        values += v.bytes()[: got * value_size]
+        start = cursor.address
+    return bytes(keys), bytes(values)
+
+
 def bpf_map_freeze(fd: int, *, backend: str = "user") -> None:
     """MAP_FREEZE."""
     bpf(Cmd.MAP_FREEZE, _pack(Cmd.MAP_FREEZE, map_fd=fd), backend=backend)
@@ -262,14 +319,23 @@ def bpf_prog_load(
     prog_flags: int = 0,
     expected_attach_type: int = 0,
     fd_array: Sequence[int] = (),
+    btf_fd: int = 0,
+    func_info: Readable = b"",
+    line_info: Readable = b"",
+    log_out: list[str] | None = None,
     backend: str = "user",
     caps: str = "all",
 ) -> int:
-    """PROG_LOAD: the program's fd; VerifierError with the log when log_level is above 0, else Error."""
+    """PROG_LOAD: the program's fd; VerifierError with the log when log_level is above 0, else Error.
+
+    func_info, line_info: packed bpf_func_info and bpf_line_info records of the BTF in btf_fd.
+    log_out: a list that gets the log of a program that was accepted.
+    """
     code = _Memory(_code(insns))
     text = _Memory(license.encode() + b"\0")
     fds = _Memory(b"".join(fd.to_bytes(4, "little", signed=True) for fd in fd_array))
     log = _Memory(log_size if log_level else 0)
+    funcs, lines = _Memory(func_info), _Memory(line_info)
     attr = _pack(
         Cmd.PROG_LOAD,
         prog_type=prog_type,
@@ -283,16 +349,30 @@ def bpf_prog_load(
         prog_flags=prog_flags,
         expected_attach_type=expected_attach_type,
         fd_array=fds.address if fd_array else 0,
+        prog_btf_fd=btf_fd,
+        func_info_rec_size=FUNC_INFO_SIZE if len(func_info) else 0,
+        func_info=funcs.address if len(func_info) else 0,
+        func_info_cnt=len(func_info) // FUNC_INFO_SIZE,
+        line_info_rec_size=LINE_INFO_SIZE if len(line_info) else 0,
+        line_info=lines.address if len(line_info) else 0,
+        line_info_cnt=len(line_info) // LINE_INFO_SIZE,
     )
     try:
-        return bpf(Cmd.PROG_LOAD, attr, backend=backend, caps=caps)
+        fd = bpf(Cmd.PROG_LOAD, attr, backend=backend, caps=caps)
+        if log_out is not None:
+            log_out.append(_text(log))
+        return fd
     except VerifierError:
         raise
     except Error as exc:
-        text_log = log.bytes().partition(b"\0")[0].decode("utf-8", "replace")
+        text_log = _text(log)
         if not text_log:
             raise
         raise VerifierError(exc.errno or errno.EINVAL, _reason(text_log), log=text_log) from None
+
+
+def _text(log: _Memory) -> str:
+    return log.bytes().partition(b"\0")[0].decode("utf-8", "replace")
 
 
 def _reason(log: str) -> str:

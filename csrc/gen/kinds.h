@@ -124,4 +124,5 @@ enum bpf_prog_type {
 #define PROG_CALLS_HELPERS 8
 #define PROG_TAIL_CALLS 16
 #define PROG_NEEDS_BUDGET 32
+#define PROG_PRIVATE_ARGS 64
 #define FACT_NO_MAP 65535

@@ -87,23 +87,23 @@ class PerCpuCodec:
     """
 
     def __init__(self, inner: Codec, cpus: int) -> None:
-        self._inner = inner
-        self._cpus = cpus
-        self._stride = inner.nbytes + 7 & ~7
-        self.nbytes = self._stride * cpus
+        self.inner = inner
+        self.cpus = cpus
+        self.stride = inner.nbytes + 7 & ~7
+        self.nbytes = self.stride * cpus
         self.dtype = inner.dtype
 
     def encode(self, value: Any) -> bytes:
         """Bytes of all CPUs."""
         if isinstance(value, (bytes, bytearray, memoryview)) and len(value) == self.nbytes:
             return bytes(value)
-        many = isinstance(value, (list, np.ndarray)) and len(value) == self._cpus
-        values = list(value) if many else [value] * self._cpus
-        return b"".join(self._inner.encode(v).ljust(self._stride, b"\0") for v in values)
+        many = isinstance(value, (list, np.ndarray)) and len(value) == self.cpus
+        values = list(value) if many else [value] * self.cpus
+        return b"".join(self.inner.encode(v).ljust(self.stride, b"\0") for v in values)
 
     def decode(self, raw: bytes) -> Any:
         """One value for each CPU."""
-        parts = [raw[i : i + self._inner.nbytes] for i in range(0, len(raw), self._stride)]
+        parts = [raw[i : i + self.inner.nbytes] for i in range(0, len(raw), self.stride)]
         if self.dtype is None:
             return parts
         return np.frombuffer(bytearray(b"".join(parts)), self.dtype)

@@ -3,19 +3,20 @@
 UserMap calls the map object of this process without a detour through bpf_attr; KernelMap asks Linux.
 """
 
+import ctypes
 import errno
+import mmap
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
-from pyebpf import syscall
+from pyebpf import native, syscall
 from pyebpf.errors import Error
 from pyebpf.runtime import cmd_map, linux
 from pyebpf.runtime.mapobj import MapObj
 from pyebpf.runtime.state import runtime
-from pyebpf.spec import attr
-from pyebpf.spec.kinds import MapType
+from pyebpf.spec import attr, kinds
+from pyebpf.spec.kinds import Cmd, MapType
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,46 +30,6 @@ class MapFacts:
     value_size: int
     max_entries: int
     flags: int
-
-
-class MapHandle(Protocol):
-    """What Map needs of a back end. Missing elements: lookup, next_key and lookup_and_delete give None."""
-
-    fd: int
-    facts: MapFacts
-    backend: str
-    cpus: int
-
-    @property
-    def runnable(self) -> bool:
-        """Whether programs over the map can run."""
-
-    def lookup(self, key: bytes, flags: int = 0) -> bytes | None:
-        """The value."""
-
-    def update(self, key: bytes, value: bytes, flags: int = 0) -> None:
-        """Set an element."""
-
-    def delete(self, key: bytes) -> None:
-        """Remove an element; ENOENT."""
-
-    def next_key(self, key: bytes | None) -> bytes | None:
-        """The key after `key`."""
-
-    def lookup_and_delete(self, key: bytes, flags: int = 0) -> bytes | None:
-        """Remove an element and give its value."""
-
-    def freeze(self) -> None:
-        """No more writes from user space."""
-
-    def set_prog(self, key: bytes, prog_fd: int) -> None:
-        """Put a program into a PROG_ARRAY."""
-
-    def pin(self, path: str) -> None:
-        """Give the map a name."""
-
-    def close(self) -> None:
-        """Close the fd; twice is no error."""
 
 
 class _Fd:
@@ -152,6 +113,43 @@ class UserMap(_Fd):
         """Give the map a name in this process."""
         syscall.bpf_obj_pin(self.fd, path)
 
+    def lookup_many(self, keys: bytes) -> tuple[bytearray, bytearray]:
+        """Packed values of packed keys, and a byte each that says whether it was found."""
+        return native.lookup_many(self._readable().elements(), keys)
+
+    def update_batch(self, keys: bytes, values: bytes, flags: int) -> int:
+        """Set packed elements; how many."""
+        return self._writable().elements().update_batch(keys, values, flags)
+
+    def delete_batch(self, keys: bytes) -> int:
+        """Remove packed keys; how many."""
+        return self._writable().elements().delete_batch(keys)
+
+    def read_all(self, *, drain: bool) -> tuple[bytearray, bytearray]:
+        """Packed keys and values of all elements, in one native call where their number does not grow meanwhile."""
+        elements = (self._writable() if drain else self._readable()).elements()
+        walk = elements.drain if drain else elements.lookup_batch
+        keys, values = bytearray(), bytearray()
+        cursor, got = 0, 1
+        while got:
+            wanted = max(len(elements), 1) + 1
+            some_keys, some_values, cursor, got = walk(cursor, wanted)
+            keys += some_keys
+            values += some_values
+            if got < wanted:
+                break
+        return keys, values
+
+    def peek(self, offset: int, nbytes: int) -> bytes:
+        """Bytes of value 0 of an ARRAY: a global variable."""
+        address = self._readable().elements().value_address
+        return ctypes.string_at(address + offset, nbytes)
+
+    def poke(self, offset: int, content: bytes) -> None:
+        """Set bytes of value 0 of an ARRAY and no others."""
+        address = self._writable().elements().value_address
+        ctypes.memmove(address + offset, content, len(content))
+
     def close(self) -> None:
         """Close the fd; twice is no error."""
         fd = self._take()
@@ -160,7 +158,7 @@ class UserMap(_Fd):
 
 
 class KernelMap(_Fd):
-    """A map of the running kernel."""
+    """A map of the running kernel. A closed one has fd -1, which Linux answers with EBADF."""
 
     backend = "kernel"
     runnable = True
@@ -213,6 +211,47 @@ class KernelMap(_Fd):
     def pin(self, path: str) -> None:
         """Give the map a name in bpffs."""
         syscall.bpf_obj_pin(self.fd, path, backend="kernel")
+
+    def lookup_many(self, keys: bytes) -> tuple[bytearray, bytearray]:
+        """Packed values of packed keys, and a byte each that says whether it was found."""
+        values, found = bytearray(), bytearray()
+        size, missing = self.facts.key_size, bytes(linux.map_sizes(self.fd)[1])
+        for at in range(0, len(keys), size):
+            value = self.lookup(keys[at : at + size])
+            found.append(value is not None)
+            values += missing if value is None else value
+        return values, found
+
+    def update_batch(self, keys: bytes, values: bytes, flags: int) -> int:
+        """Set packed elements; how many."""
+        return syscall.bpf_map_update_batch(self.fd, keys, values, flags, backend="kernel")
+
+    def delete_batch(self, keys: bytes) -> int:
+        """Remove packed keys; how many."""
+        return syscall.bpf_map_delete_batch(self.fd, keys, backend="kernel")
+
+    def read_all(self, *, drain: bool) -> tuple[bytes, bytes]:
+        """Packed keys and values of all elements."""
+        cmd = Cmd.MAP_LOOKUP_AND_DELETE_BATCH if drain else Cmd.MAP_LOOKUP_BATCH
+        return syscall.read_batches(cmd, self.fd, self.facts.max_entries, backend="kernel")
+
+    def peek(self, offset: int, nbytes: int) -> bytes:
+        """Bytes of value 0 of an ARRAY: a global variable."""
+        return syscall.bpf_lookup_elem(self.fd, bytes(4), backend="kernel")[offset : offset + nbytes]
+
+    def poke(self, offset: int, content: bytes) -> None:
+        """Set bytes of value 0 of an ARRAY; mapped, no others are written."""
+        if self.facts.flags & kinds.BPF_F_MMAPABLE:
+            length = (self.facts.value_size + 4095) & ~4095
+            try:
+                with mmap.mmap(self.fd, length) as memory:
+                    memory[offset : offset + len(content)] = content
+            except OSError as exc:
+                raise Error(exc.errno or errno.EPERM, f"map {self.facts.name}: {exc.strerror}") from None
+            return
+        value = bytearray(syscall.bpf_lookup_elem(self.fd, bytes(4), backend="kernel"))
+        value[offset : offset + len(content)] = content
+        self.update(bytes(4), bytes(value))
 
     def close(self) -> None:
         """Close the fd; twice is no error."""

@@ -3,12 +3,16 @@
 import builtins
 import errno
 import os
-from collections.abc import ItemsView, Iterator, MutableMapping, ValuesView
+from collections.abc import ItemsView, Iterator, Mapping, MutableMapping, ValuesView
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pyebpf import syscall
 from pyebpf.errors import Error
+from pyebpf.objects import batch
 from pyebpf.objects.codec import Codec, PerCpuCodec, Typed, resolve
 from pyebpf.objects.handle import KernelMap, UserMap, open_map
 from pyebpf.runtime.mapobj import OF_FDS, PERCPU
@@ -224,15 +228,18 @@ class Map(MutableMapping[Any, Any]):
             raise Error(errno.ENOENT, f"{self!r} has no key {key!r}")
         return raw
 
-    def update(self, key: Any, value: Any, flags: int = 0) -> None:  # type: ignore[override]
+    def update(self, key: Any, value: Any = None, flags: int = 0) -> None:  # type: ignore[override]
         """Set `key`; BPF_NOEXIST gives EEXIST, BPF_EXIST ENOENT, a full map E2BIG.
 
-        The value of a PROG_ARRAY is a Program or its fd.
+        The value of a PROG_ARRAY is a Program or its fd. As a dict's update it takes one mapping instead.
         """
-        if self.type == MapType.PROG_ARRAY and not isinstance(value, (bytes, bytearray)):
+        if value is None and isinstance(key, Mapping):
+            for one, its in key.items():
+                self.update(one, its, flags)
+        elif self.type == MapType.PROG_ARRAY and not isinstance(value, (bytes, bytearray)):
             self._handle.set_prog(self.key.encode(key), getattr(value, "fd", value))
-            return
-        self._update_raw(self.key.encode(key), self.value.encode(value), flags)
+        else:
+            self._update_raw(self.key.encode(key), self.value.encode(value), flags)
 
     def delete(self, key: Any) -> None:
         """Remove `key`; ENOENT."""
@@ -246,6 +253,36 @@ class Map(MutableMapping[Any, Any]):
     def lookup_and_delete(self, key: Any = b"", flags: int = 0) -> Any:
         """Remove `key` and give its value; ENOENT."""
         return self.value.decode(self._found(self._handle.lookup_and_delete(self.key.encode(key), flags), key))
+
+    # Whole arrays
+
+    def lookup_batch(self, keys: Any) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Values of an array of keys, and which of them were found; the others are zero."""
+        values, found = self._handle.lookup_many(batch.pack(keys, batch.key_dtype(self.key)))
+        return np.frombuffer(values, batch.value_dtype(self.value)), np.frombuffer(found, bool)
+
+    def update_batch(self, keys: Any, values: Any, flags: int = 0) -> int:
+        """Set many elements in one native call; how many. An error's `done` says how many came before it."""
+        packed_keys = batch.pack(keys, batch.key_dtype(self.key))
+        packed_values = batch.pack(values, batch.value_dtype(self.value))
+        return self._handle.update_batch(packed_keys, packed_values, flags)
+
+    def delete_batch(self, keys: Any) -> int:
+        """Remove many elements in one native call; how many. The first that is missing ends it with ENOENT."""
+        return self._handle.delete_batch(batch.pack(keys, batch.key_dtype(self.key)))
+
+    def to_numpy(self) -> NDArray[Any]:
+        """All elements as a structured array with fields "key" and "value"; each element is consistent in itself."""
+        return self._rows(drain=False)
+
+    def drain(self) -> NDArray[Any]:
+        """As to_numpy, and removes them: each value is the last one that was stored."""
+        return self._rows(drain=True)
+
+    def _rows(self, *, drain: bool) -> NDArray[Any]:
+        keys, values = self._handle.read_all(drain=drain)
+        key_dtype, value_dtype = batch.key_dtype(self.key), batch.value_dtype(self.value)
+        return batch.join(np.frombuffer(keys, key_dtype), np.frombuffer(values, value_dtype))
 
     def freeze(self) -> None:
         """No more writes from user space; EPERM when it is frozen."""

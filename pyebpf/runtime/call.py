@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import os
 from typing import Any
 
 from pyebpf import native
@@ -117,6 +118,14 @@ class Call:
         place = self._layout.members[member]
         assert place.codec is not None
         self.user.write(place.offset, place.codec.pack(value))
+
+    def no_token(self, fd: int) -> Error:
+        """For a BPF token that the caller names: EINVAL for a file that is none, EBADF for no file. There are none."""
+        try:
+            os.fstat(fd)
+        except OSError:
+            return Error(errno.EBADF, f"{self.cmd.name}: token fd {fd} is not open")
+        return Error(errno.EINVAL, f"{self.cmd.name}: fd {fd} is no BPF token, and there are none in a process")
 
     def need(self, capability: str) -> None:
         """EPERM unless the caller has "bpf" (CAP_BPF) or "all"."""

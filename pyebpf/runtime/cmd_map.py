@@ -52,7 +52,7 @@ def _refuse_unsupported(call: Call, args: CreateArgs) -> None:
     """What only makes sense in a kernel."""
     check_args(args)
     if args.flags & BPF_F_TOKEN_FD:
-        raise Error(errno.EINVAL if call["map_token_fd"] < 0 else errno.EBADF, "there are no BPF tokens in a process")
+        raise call.no_token(call["map_token_fd"])
     if args.flags & kinds.BPF_F_NUMA_NODE and call["numa_node"] > 0:
         raise call.invalid(f"NUMA node {call['numa_node']}", "node 0, the only one here")
     if call["map_ifindex"]:
@@ -170,8 +170,7 @@ def lookup_and_delete_elem(call: Call) -> int:
 def freeze(call: Call) -> int:
     """MAP_FREEZE."""
     obj, file = call.rt.fds.peek(call["map_fd"], MapObj)
-    if not file.writable:
-        raise Error(errno.EPERM, f"map {obj.name or obj.id} was opened read-only")
+    check_writable(obj, file)
     obj.freeze()
     return 0
 

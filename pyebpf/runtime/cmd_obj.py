@@ -103,7 +103,7 @@ def btf_load(call: Call) -> int:
     if call["btf_flags"] & ~attr.BPF_F_TOKEN_FD:
         raise call.invalid(f"btf_flags {call['btf_flags']:#x}", "0")
     if call["btf_flags"] & attr.BPF_F_TOKEN_FD:
-        raise Error(errno.EBADF, "there are no BPF tokens in a process")
+        raise call.no_token(call["btf_token_fd"])
     call.need("bpf")
     size, buf, level = call["btf_log_size"], call["btf_log_buf"], call["btf_log_level"]
     if call["btf_size"] > _MAX_BTF:

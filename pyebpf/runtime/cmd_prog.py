@@ -14,7 +14,7 @@ from pyebpf.runtime.mapobj import MapObj
 from pyebpf.runtime.progobj import ProgObj
 from pyebpf.spec import attr
 from pyebpf.spec.attr import FUNC_INFO_SIZE, LINE_INFO_SIZE
-from pyebpf.spec.kinds import Cmd
+from pyebpf.spec.kinds import Cmd, ProgType
 from pyebpf.spec.verified import MapDesc
 
 _LOG_MAX = (1 << 32) - 1 >> 2
@@ -51,7 +51,7 @@ def object_kinds(call: Call, fd: int) -> type[MapObj] | type[BtfObj]:
 def load(call: Call) -> int:
     """PROG_LOAD."""
     if call["prog_flags"] & attr.BPF_F_TOKEN_FD:
-        raise Error(errno.EBADF, "there are no BPF tokens in a process")
+        raise call.no_token(call["prog_token_fd"])
     count = call["insn_cnt"]
     args = LoadArgs(
         insns=b"",
@@ -170,17 +170,42 @@ def test_run(call: Call) -> int:
             raise call.invalid(f"ctx_size_{way} {call[f'ctx_size_{way}']} at {call[f'ctx_{way}']:#x}", "both or none")
     prog, _ = call.rt.fds.peek(call["prog_fd"], ProgObj)
     executable = prog.executable()
-    if call["flags"] or call["cpu"] or call["batch_size"]:
-        raise call.invalid("flags, cpu or batch_size", "0")
+    _check_test_options(call, prog.type)
     data = native.copy_from_user(call["data_in"], call["data_size_in"]) if call["data_size_in"] else b""
     ctx = native.copy_from_user(call["ctx_in"], call["ctx_size_in"]) if call["ctx_in"] else None
     retval, data_out, ctx_out, duration_ns = executable.test_run(data, ctx, call["repeat"] or 1)
+    if prog.type == ProgType.SYSCALL and ctx_out:
+        native.copy_to_user(call["ctx_in"], ctx_out)
     short = _give_back(call, "ctx", ctx_out or b"") | _give_back(call, "data", data_out or b"")
     call.put("retval", retval & 0xFFFFFFFF)
     call.put("duration", min(duration_ns, 0xFFFFFFFF))
     if short:
         raise Error(errno.ENOSPC, "PROG_TEST_RUN: an output buffer is too small; its size member says what is needed")
     return 0
+
+
+_RAW = (ProgType.RAW_TRACEPOINT, ProgType.RAW_TRACEPOINT_WRITABLE)
+_RUN_ON_CPU, _XDP_LIVE_FRAMES = 1, 2
+
+
+def _check_test_options(call: Call, kind: ProgType) -> None:
+    """What each type's test run takes beside its input; EINVAL, ENXIO, ENOTSUPP."""
+    refused = ["flags", "cpu", "batch_size"]
+    if kind in _RAW:
+        refused = ["data_in", "data_out", "ctx_out", "duration", "repeat", "batch_size"]
+        if call["flags"] & ~_RUN_ON_CPU or (call["cpu"] and not call["flags"]):
+            raise call.invalid(f"flags {call['flags']:#x}, cpu {call['cpu']}", "BPF_F_TEST_RUN_ON_CPU with a CPU")
+        if call["cpu"] >= native.nr_vcpus():
+            raise Error(errno.ENXIO, f"cpu {call['cpu']}, expected below {native.nr_vcpus()}")
+    elif kind == ProgType.SYSCALL:
+        refused = ["data_in", "data_out", "ctx_out", "duration", "repeat", "flags", "batch_size"]
+    elif kind == ProgType.XDP:
+        refused = ["flags", "batch_size"]
+        if call["flags"] == _XDP_LIVE_FRAMES:
+            raise Error(ENOTSUPP, "BPF_F_TEST_XDP_LIVE_FRAMES sends frames to devices; there are none here")
+    for name in refused:
+        if call[name]:
+            raise call.invalid(f"{name} {call[name]:#x} for a {kind.name} program", "0")
 
 
 def _give_back(call: Call, what: str, content: bytes) -> bool:

@@ -39,16 +39,33 @@ def close(fd: int) -> None:
 
 def map_sizes(fd: int) -> tuple[int, int]:
     """Bytes of a key and of a value as user space sees it, of a kernel map."""
-    info = bytearray(attr.MAP_INFO.size)
-    pin = (ctypes.c_char * len(info)).from_buffer(info)
-    request = attr.ATTR[Cmd.OBJ_GET_INFO_BY_FD].pack(bpf_fd=fd, info_len=len(info), info=ctypes.addressof(pin))
-    syscall(Cmd.OBJ_GET_INFO_BY_FD, AttrBuffer(request, None))
-    kind, key_size, value_size = (attr.MAP_INFO.read(info, name) for name in ("type", "key_size", "value_size"))
+    try:
+        info = _info(fd, attr.MAP_INFO.pack(), attr.MAP_INFO)
+    except Error as exc:
+        # As every map command has it; only OBJ_GET_INFO_BY_FD says EBADFD.
+        code = errno.EBADF if exc.errno == errno.EBADFD else exc.errno or errno.EINVAL
+        raise Error(code, exc.strerror or "") from None
+    kind, key_size, value_size = info["type"], info["key_size"], info["value_size"]
     if kind in mapobj.PERCPU:
         value_size = (value_size + 7 & ~7) * possible_cpus()
     elif kind in mapobj.OF_FDS:
         value_size = 4
     return key_size, value_size
+
+
+def read_array(fd: int, layout: attr.Layout, pointer: str, length: str, width: int = 1) -> bytes:
+    """What an info struct's pointer member leads to: asked for its length first, then for the content."""
+    count = _info(fd, layout.pack(), layout)[length]
+    content = ctypes.create_string_buffer(max(count * width, 1))
+    got = _info(fd, layout.pack(**{length: count, pointer: ctypes.addressof(content)}), layout)[length]
+    return content.raw[: min(count, got) * width]
+
+
+def _info(fd: int, info: bytearray, layout: attr.Layout) -> dict[str, int]:
+    pin = (ctypes.c_char * len(info)).from_buffer(info)
+    request = attr.ATTR[Cmd.OBJ_GET_INFO_BY_FD].pack(bpf_fd=fd, info_len=len(info), info=ctypes.addressof(pin))
+    syscall(Cmd.OBJ_GET_INFO_BY_FD, AttrBuffer(request, None))
+    return {name: value for name, value in layout.unpack(info).items() if isinstance(value, int)}
 
 
 def possible_cpus() -> int:

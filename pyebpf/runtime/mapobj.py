@@ -1,7 +1,6 @@
 """MapObj: a map as the kernel keeps it, over a native map or, for kinds without one, verify-only."""
 
 import errno
-import os
 import struct
 from typing import TYPE_CHECKING, ClassVar
 
@@ -109,25 +108,14 @@ class MapObj(KObject):
 
     def update(self, key: bytes, value: bytes, flags: int = 0) -> None:
         """Set `key`; EEXIST, ENOENT (flags), E2BIG (full). A PROG_ARRAY is set with `set_prog`."""
-        try:
-            self.elements().update(key, value, flags)
-        except Error as exc:
-            raise self._explain(exc, "update", key) from None
+        self.elements().update(key, value, flags)
 
     def delete(self, key: bytes) -> None:
         """Remove `key`; ENOENT."""
         if self.type == MapType.PROG_ARRAY:
             self.set_prog(key, None)
-            return
-        try:
+        else:
             self.elements().erase(key)
-        except Error as exc:
-            raise self._explain(exc, "delete", key) from None
-
-    def _explain(self, exc: Error, what: str, key: bytes) -> Error:
-        code = exc.errno or errno.EINVAL
-        text = "operation not supported" if code == ENOTSUPP else os.strerror(code)
-        return Error(code, f"map {self.name or self.id}: {what} of key {key[:16].hex()}: {text}")
 
     def next_key(self, key: bytes | None) -> bytes | None:
         """The key after `key`, None after the last."""

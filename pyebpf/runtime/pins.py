@@ -33,7 +33,8 @@ class PinTable:
         folder, name = os.path.split(path.rstrip("/") or "/")
         try:
             real = Path(folder or ".").resolve(strict=True)
-            (real / ".").stat()
+            if not real.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
         except (OSError, RuntimeError) as exc:
             code = exc.errno if isinstance(exc, OSError) and exc.errno else errno.ELOOP
             raise Error(code, f"pin {path}: its folder cannot be reached: {os.strerror(code)}") from None

@@ -52,12 +52,14 @@ class Layout:
         return value
 
     def write(self, data: bytearray, name: str, value: int | bytes) -> None:
-        """Set `name` in `data`; a character array is padded with zeros."""
+        """Set `name` in `data`; a character array is padded with zeros, a negative number is two's complement."""
         member = self.members[name]
         if isinstance(value, bytes):
             data[member.offset : member.offset + member.size] = value.ljust(member.size, b"\0")[: member.size]
             return
         assert member.codec is not None
+        if member.codec.format != "<i":
+            value &= (1 << 8 * member.size) - 1
         member.codec.pack_into(data, member.offset, value)
 
     def unpack(self, data: bytes | bytearray) -> dict[str, int | bytes]:

@@ -64,6 +64,7 @@ class ProgFlag(IntFlag):
     CALLS_HELPERS = 8
     TAIL_CALLS = 16
     NEEDS_BUDGET = 32  # unverified: nothing bounds a run
+    PRIVATE_ARGS = 64  # unverified: no other thread touches the memory it writes
 
 
 @dataclass(frozen=True, slots=True)

@@ -216,6 +216,7 @@ static uint32_t match_load(struct jit *jit, const struct ebpf_dinsn *in)
 
 /* Runs of zero stores to one base, in any order, as fewer and wider stores. */
 #define MAX_ZERO_STORES 32
+#define WIDE            32 /* bytes from which 16-byte stores pay for clearing a register */
 
 struct zero_stores {
 	struct span {
@@ -311,10 +312,10 @@ static uint32_t match_zero_stores(struct jit *jit, const struct ebpf_dinsn *in)
 		return 0;
 	for (uint32_t i = 0; i < z.n; i++)
 		widest = z.spans[i].end - z.spans[i].off > widest ? z.spans[i].end - z.spans[i].off : widest;
-	if (widest >= 24)
+	if (widest >= WIDE)
 		x86_zero_xmm(&jit->out, 0);
 	for (uint32_t i = 0; i < z.n; i++)
-		emit_zeros(jit, jit_dst(in), z.spans[i], widest >= 24);
+		emit_zeros(jit, jit_dst(in), z.spans[i], widest >= WIDE);
 	return n;
 }
 

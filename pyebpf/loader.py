@@ -61,7 +61,8 @@ def load(raw: bytes, name: str = "") -> CollectionSpec:
     """The CollectionSpec of an object's bytes."""
     elf = reader.read(raw)
     functions = Functions(elf)
-    btf = _read_btf(elf, functions)
+    declared = _read_btf(elf, functions)
+    btf = externs.settle(declared) if declared else None
     ext = _read_ext(elf, btf)
     object_name = name[: kinds.OBJ_NAME_LEN - 1]
 
@@ -70,12 +71,15 @@ def load(raw: bytes, name: str = "") -> CollectionSpec:
     definitions = mapdefs.with_slots(elf, definitions, {f.name for f in mains})
     data_sections = data.data_sections(elf)
     maps = [d.spec for d in definitions] + [data.data_map(s, object_name, btf) for s in data_sections]
+    config = data.config_map(object_name, btf)
+    config_index = len(maps) if config else -1
+    maps += config
     _distinct(maps)
     by_place: dict[int, dict[int, int]] = {}
     for i, d in enumerate(definitions):
         by_place.setdefault(d.section, {})[d.offset] = i
-    places = MapPlaces(by_place, {s.index: len(definitions) + i for i, s in enumerate(data_sections)})
-    functions.resolve(places, Externs(btf))
+    places = MapPlaces(by_place, {s.index: len(definitions) + i for i, s in enumerate(data_sections)}, config_index)
+    functions.resolve(places, Externs(declared, btf))
     core.mark(functions, ext, btf)
 
     license_text, version = _license(elf), _version(elf)
@@ -108,7 +112,7 @@ def _read_btf(elf: ElfFile, functions: Functions) -> Btf | None:
     for symbol in elf.symbols:
         if 0 < symbol.section < len(elf.sections) and symbol.name:
             places.setdefault(elf.sections[symbol.section].name, {})[symbol.name] = symbol.value
-    return externs.settle(fixup.fix_up(btf, sizes, places, assemble.hidden_functions(functions)))
+    return fixup.fix_up(btf, sizes, places, assemble.hidden_functions(functions))
 
 
 def _read_ext(elf: ElfFile, btf: Btf | None) -> btf_ext.BtfExt | None:

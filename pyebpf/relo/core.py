@@ -34,8 +34,12 @@ class CoreKind(IntEnum):
     TYPE_MATCHES = 12
 
 
-_OWN = frozenset(layout.name for layout in contexts.LAYOUTS.values()) | {"bpf_flow_keys"}
-"""Kernel structs whose layout is fixed for all time, so that the object's is the kernel's."""
+_OWN = frozenset(layout.name for layout in contexts.LAYOUTS.values()) | {
+    "bpf_flow_keys",
+    "pt_regs",
+    "bpf_perf_event_data",
+}
+"""Kernel structs whose layout is part of an interface, so that the object's is the kernel's (pt_regs: x86-64's)."""
 
 
 def mark(functions: Functions, ext: BtfExt | None, btf: Btf | None) -> None:

@@ -1,5 +1,6 @@
 """Global variables: each data section is an ARRAY of one value, each variable a place in it."""
 
+from pyebpf.btf.externs import KCONFIG
 from pyebpf.btf.reader import Btf
 from pyebpf.btf.types import Kind, Linkage
 from pyebpf.elf import model
@@ -51,6 +52,31 @@ def data_map(section: Section, object_name: str, btf: Btf | None) -> MapSpec:
         kernel_name=kernel_name(section.name, object_name),
         btf=btf,
     )
+
+
+def config_map(object_name: str, btf: Btf | None) -> list[MapSpec]:
+    """The map of configuration values, all zero, if the object wants any."""
+    datasec = btf.find(KCONFIG, Kind.DATASEC) if btf else None
+    if datasec is None or not datasec.size:
+        return []
+    if datasec.size > MAX_VALUE:
+        raise ObjectError(f"{datasec.size} bytes of data, expected at most {MAX_VALUE}", section=KCONFIG)
+    return [
+        MapSpec(
+            KCONFIG,
+            MapType.ARRAY,
+            4,
+            datasec.size,
+            1,
+            kinds.BPF_F_RDONLY_PROG | kinds.BPF_F_MMAPABLE,
+            value_type_id=datasec.id,
+            contents=b"",
+            freeze=True,
+            section=KCONFIG,
+            kernel_name=kernel_name(KCONFIG, object_name),
+            btf=btf,
+        )
+    ]
 
 
 def _visible(btf: Btf, type_id: int) -> bool:

@@ -49,10 +49,15 @@ class Function:
 
 @dataclass(frozen=True)
 class MapPlaces:
-    """Which map a relocation means. definitions: section -> offset -> map index.  data: section -> map index."""
+    """Which map a relocation means.
+
+    definitions: section -> offset -> map index.  data: section -> map index.
+    config: index of the map of configuration values, -1 without.
+    """
 
     definitions: Mapping[int, Mapping[int, int]]
     data: Mapping[int, int]
+    config: int = -1
 
 
 class Functions:
@@ -217,6 +222,12 @@ class _Resolver:
         insns = function.insns
         if symbol.section == model.SHN_UNDEF:
             value, problem = self.externs.address(symbol)
+            config = self.externs.config_offset(symbol)
+            if config is not None and self.maps.config >= 0:
+                self._set(function, at, table.PSEUDO_MAP_IDX_VALUE, config & 0x7FFFFFFF)
+                function.map_refs[at] = self.maps.config
+                self._problem(function, problem)
+                return
             insns["imm"][at], insns["imm"][at + 1] = value & 0x7FFFFFFF, 0
             self._problem(function, problem)
             return

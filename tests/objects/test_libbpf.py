@@ -131,3 +131,16 @@ def test_btf_of_externs_is_libbpf_s_and_linux_takes_it(compile, cpu, source) -> 
     with libbpf.loaded(raw, source, load=False) as oracle:
         assert btf.raw == oracle.btf
     linux.btf_load(btf.raw).close()
+
+
+@COMPILED
+def test_the_map_of_configuration_values_is_libbpf_s(compile, cpu) -> None:
+    raw = compile("kconfig", cpu, "-g", "-Wno-unused")
+    spec = pyebpf.CollectionSpec.load(raw, name="kconfig")
+    with libbpf.loaded(raw, "kconfig", load=False) as oracle:
+        (theirs,) = oracle.maps
+    (ours,) = spec.maps.values()
+    assert (ours.kernel_name, ours.value_size, ours.flags) == ("kconfig.kconfig", theirs.value_size, theirs.flags)
+    assert theirs.value_type_id == ours.value_type_id
+    assert spec.programs.uses.maps == (".kconfig",)
+    assert not spec.programs.plain.problem

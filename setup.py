@@ -85,9 +85,11 @@ def extensions() -> list[Extension]:
             Extension(
                 "pyebpf._baseline",
                 [*baseline, *baseline_c],
-                include_dirs=[pybind11.get_include(), "benchmarks/native", "examples/bpf", "csrc"],
+                include_dirs=[pybind11.get_include(), "benchmarks/native", "pyebpf/include", "pyebpf/data/bpf", "csrc"],
+                depends=["benchmarks/native/baseline.h", "pyebpf/data/bpf/dissect.h", "csrc/gen/ctx.h"],
                 language="c++",
-                **options,
+                extra_compile_args=[*compile_args, "-fvisibility=hidden"],
+                extra_link_args=link_args,
             )
         )
     return modules

@@ -6,8 +6,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* From this size on pages of 2 MiB are asked for: a big table is walked at random, and misses the TLB else. */
-#define HUGE_FROM ((size_t)16 << 20)
+/* From this size on pages of 2 MiB are asked for. */
+#define HUGE_FROM ((size_t)4 << 20)
 
 int region_reserve(struct region *region, size_t nbytes)
 {
@@ -21,11 +21,18 @@ int region_reserve(struct region *region, size_t nbytes)
 	base = mmap(NULL, nbytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (base == MAP_FAILED)
 		return -ENOMEM;
-	if (nbytes >= HUGE_FROM)
-		madvise(base, nbytes, MADV_HUGEPAGE); /* a wish: refused where the system has none */
 	region->base = base;
 	region->nbytes = nbytes;
 	return 0;
+}
+
+void region_random(const void *start, size_t nbytes)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), first = (uintptr_t)start & ~(page - 1);
+
+	/* A wish: refused where the system has none. */
+	if (nbytes >= HUGE_FROM)
+		madvise((void *)first, (uintptr_t)start + nbytes - first, MADV_HUGEPAGE);
 }
 
 void region_release(struct region *region)

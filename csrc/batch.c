@@ -8,7 +8,6 @@
 /* Events ahead, found by measurement (two lines of each): further ahead is no faster. */
 #define PREFETCH_AHEAD 16
 /* Events between two epochs. */
-#define EPOCH_EVENTS 64
 
 struct share {
 	struct ebpf_prog *prog;
@@ -72,7 +71,7 @@ static void run_share(struct share *share)
 	for (uint64_t i = share->begin; i < share->end; i++) {
 		if (i + PREFETCH_AHEAD < share->end)
 			prefetch(batch, i + PREFETCH_AHEAD);
-		if (i % EPOCH_EVENTS == EPOCH_EVENTS - 1)
+		if (i % EBPF_BREATHE_RUNS == EBPF_BREATHE_RUNS - 1)
 			ebpf_run_breathe(&run);
 		share->rc = run_one(share, &frame, &run, i);
 		if (unlikely(share->rc)) {

@@ -31,6 +31,7 @@ static struct {
 	pthread_key_t key; /* its destructor gives the slot back */
 	bool membarrier;
 	uint64_t next_ns; /* atomic: no unforced advance before */
+	uint64_t cost_ns; /* atomic: of a heavy barrier, as a rule */
 } queue = { .lock = PTHREAD_MUTEX_INITIALIZER, .tail = &queue.head, .once = PTHREAD_ONCE_INIT };
 
 static uint64_t now_ns(void)
@@ -161,6 +162,20 @@ bool epoch_self_behind(void)
 	return state && state >> 1 != epoch_now();
 }
 
+/* A barrier that was begun at start_ns is over.  What it costs as a rule follows a fall at once and a rise slowly:
+ * a preemption in between would else stop the epoch for SHARE times as long, and what is unlinked piles up. */
+static void note_cost(uint64_t start_ns)
+{
+	uint64_t end = now_ns(), cost = end - start_ns;
+	uint64_t usual = __atomic_load_n(&queue.cost_ns, __ATOMIC_RELAXED);
+
+	usual += usual / 8 + 50;
+	if (cost > usual)
+		cost = usual;
+	__atomic_store_n(&queue.cost_ns, cost, __ATOMIC_RELAXED);
+	__atomic_store_n(&queue.next_ns, end + cost * SHARE, __ATOMIC_RELAXED);
+}
+
 bool epoch_advance(bool force)
 {
 	uint64_t epoch = epoch_now();
@@ -173,7 +188,7 @@ bool epoch_advance(bool force)
 	if (!force && start < __atomic_load_n(&queue.next_ns, __ATOMIC_RELAXED))
 		return false;
 	epoch_heavy_barrier();
-	__atomic_store_n(&queue.next_ns, start + (now_ns() - start) * (SHARE + 1), __ATOMIC_RELAXED);
+	note_cost(start);
 	if (!slots_at(epoch))
 		return epoch_now() != epoch;
 	/* Release: pairs with epoch_passed.  Failure means that someone else moved it. */

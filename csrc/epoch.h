@@ -88,6 +88,18 @@ static inline void epoch_exit(void)
 		epoch_drain();
 }
 
+/* Between two short runs of a loop: lets the epoch go on if it can. */
+static inline void epoch_refresh(void)
+{
+	struct epoch_slot *slot = epoch_self;
+
+	if (slot->depth == 1 && __atomic_load_n(&slot->state, __ATOMIC_RELAXED) >> 1 !=
+					__atomic_load_n(&epoch_domain.epoch, __ATOMIC_RELAXED)) {
+		epoch_exit();
+		epoch_enter();
+	}
+}
+
 /* The epoch to label something with that this thread has unlinked by a seq_cst or acq_rel RMW. */
 static inline uint64_t epoch_now(void)
 {

@@ -60,6 +60,11 @@ int hashtab_create(struct hashtab *ht, const struct hashtab_config *config)
 	ht->link = (uint32_t *)(void *)(ht->region.base + link_at);
 	ht->elems = ht->region.base + elems_at;
 	ht->values = ht->region.base + values_at;
+	region_random(ht->buckets, (size_t)ht->n_buckets * sizeof(struct hashtab_bucket));
+	region_random(ht->link, (size_t)ht->max_entries * sizeof(uint32_t));
+	region_random(ht->elems, (size_t)ht->max_entries * ht->elem_size);
+	for (uint32_t cpu = 0; cpu < ht->n_values; cpu++)
+		region_random(ht->values + cpu * ht->cpu_stride, (size_t)ht->max_entries * ht->value_step);
 	if (!config->zero_seed)
 		hash_seed_random(&ht->seed);
 	slab_init(ht);

@@ -44,6 +44,7 @@ static int array_create(const struct map_attr *attr, struct ebpf_map **out, stru
 		return ebpf_fail(err, -ENOMEM, -1, "no address space for %u values of %u bytes", attr->max_entries,
 				 attr->value_size);
 	}
+	region_random(arr->region.base, nbytes);
 	map_init(&arr->map, percpu ? &map_percpu_array_ops : &map_array_ops, attr);
 	arr->values = arr->region.base;
 	arr->step = step;

@@ -132,8 +132,7 @@ void ebpf_run_end(struct ebpf_run *run)
 void ebpf_run_breathe(struct ebpf_run *run)
 {
 	(void)run;
-	epoch_exit();
-	epoch_enter();
+	epoch_refresh();
 }
 
 void ebpf_set_signal_check(int (*check)(void))

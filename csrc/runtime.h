@@ -76,7 +76,9 @@ uint32_t ebpf_nr_vcpus(void);
 void ebpf_run_begin(struct ebpf_run *run);
 bool ebpf_run_try_begin(struct ebpf_run *run);
 void ebpf_run_end(struct ebpf_run *run);
-/* Between two events of a batch: leaves the epoch and enters a new one. */
+/* Between two events of a batch, every EBPF_BREATHE_RUNS of them: goes over to a new epoch if there is one.  What runs
+ * unlink in between stays pinned, and falls out of the caches when it is much. */
+#define EBPF_BREATHE_RUNS 8
 void ebpf_run_breathe(struct ebpf_run *run);
 
 /* check() is asked after every slice of a budgeted run, non-zero ends the run with -EINTR; NULL: none. */

@@ -37,7 +37,7 @@ static int run_times(struct ebpf_prog *prog, void *r1, struct prog_test *test)
 	ebpf_run_begin(&run);
 	start = now_ns();
 	for (uint32_t i = 0; i < repeat && !run.error; i++) {
-		if (i % 64 == 63)
+		if (i % EBPF_BREATHE_RUNS == EBPF_BREATHE_RUNS - 1)
 			ebpf_run_breathe(&run);
 		prog_run_next(&run, prog);
 		r0 = prog_invoke(prog, r1, test->nbytes, &run);

@@ -216,7 +216,10 @@ def main() -> None:
     print(f"{'':34}{'here':>8}{'Linux':>8}{'ratio':>7}")
     for (key_size, value_size), n in itertools.product(SHAPES, args.sizes):
         for op, (ns, base) in compare(Case(MapType.HASH, key_size, value_size, n, ""), OPS, args.rounds).items():
-            print(f"{Case(MapType.HASH, key_size, value_size, n, op)!s:34}{ns:8.1f}{base:8.1f}{ns / base:7.2f}", flush=True)
+            print(
+                f"{Case(MapType.HASH, key_size, value_size, n, op)!s:34}{ns:8.1f}{base:8.1f}{ns / base:7.2f}",
+                flush=True,
+            )
     for kind, n in itertools.product((MapType.ARRAY, MapType.PERCPU_HASH), args.sizes):
         key_size = 4 if kind == MapType.ARRAY else 16
         for op, (ns, base) in compare(Case(kind, key_size, 8, n, ""), ("lookup",), args.rounds).items():

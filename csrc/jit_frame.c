@@ -128,11 +128,30 @@ jit_label jit_fail_label(struct jit *jit)
 	return jit->frame.fail;
 }
 
+/* R6 to R9, an even number: pushing them keeps the stack aligned. */
+static const uint8_t kept[] = { X86_RBX, X86_R13, X86_R14, X86_R15 };
+
+/* As zero_regs, for a function that is also called from inside. */
+static void zero_all_regs(struct jit *jit)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
+		x86_push(&jit->out, kept[i]);
+	for (uint32_t r = 0; r < 10; r++)
+		if (r != 1 && r != 2)
+			jit_const(jit, jit_regs[r], 0);
+}
+
 void jit_thunk(struct jit *jit, jit_label callee, uint8_t run_arg)
 {
+	bool zeroes = jit->budget && run_arg == X86_RDX;
+
 	x86_push(&jit->out, JIT_RUN);
 	x86_mov(&jit->out, 8, JIT_RUN, run_arg);
+	if (zeroes)
+		zero_all_regs(jit);
 	jit_call(jit, callee);
+	for (size_t i = ARRAY_SIZE(kept); zeroes && i-- > 0;)
+		x86_pop(&jit->out, kept[i]);
 	x86_pop(&jit->out, JIT_RUN);
 	x86_ret(&jit->out);
 }

@@ -51,7 +51,7 @@ static void *pump_thread(void *arg)
 	return NULL;
 }
 
-static void pump_free(struct ebpf_pump *pump)
+void pump_free(struct ebpf_pump *pump)
 {
 	pump->source->ops->destroy(pump->source);
 	if (pump->stop_fd >= 0)
@@ -107,7 +107,6 @@ void pump_stop(struct ebpf_pump *pump)
 	assert(n == sizeof(one)); /* an eventfd that nobody else writes cannot be full */
 	(void)n;
 	pthread_join(pump->thread, NULL);
-	pump_free(pump);
 }
 
 int pump_error(const struct ebpf_pump *pump)

@@ -42,8 +42,10 @@ struct ebpf_pump;
 /* Takes over `source` (also on failure) and a reference to `prog`.  -ENOMEM, -EAGAIN: no thread. */
 int pump_start(struct event_source *source, struct ebpf_prog *prog, struct ebpf_pump **out, struct ebpf_error *err);
 
-/* Drains, joins and frees; never call it with the GIL held. */
+/* Drains what the source holds and joins the thread; never call it with the GIL held.  Statistics and the error
+ * stay readable until pump_free. */
 void pump_stop(struct ebpf_pump *pump);
+void pump_free(struct ebpf_pump *pump);
 
 /* The -errno that ended the thread, 0 while it lives. */
 int pump_error(const struct ebpf_pump *pump);

@@ -1,0 +1,186 @@
+/* Packet sockets: recvmmsg in batches, one run a frame, kept frames into the queue. */
+#define _GNU_SOURCE
+#include "sock_source.h"
+
+#include <linux/if_packet.h>
+#include <net/ethernet.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "frame_queue.h"
+#include "packet.h"
+
+#define BATCH 64
+/* Frames of segmentation offload are up to 64 KiB and a link-layer header; longer ones are cut and counted failed. */
+#define FRAME_MAX    (65536 + 256)
+#define CONTROL_SIZE CMSG_SPACE(sizeof(struct tpacket_auxdata))
+
+struct sock_source {
+	struct event_source base;
+	int fd;
+	struct frame_queue *queue;
+	struct mmsghdr msgs[BATCH];
+	struct iovec iov[BATCH];
+	struct sockaddr_ll names[BATCH];
+	uint8_t control[BATCH][CONTROL_SIZE] __attribute__((aligned(8)));
+	uint8_t *frames; /* BATCH * FRAME_MAX, touched as frames come */
+};
+
+static void reset_batch(struct sock_source *source)
+{
+	for (uint32_t i = 0; i < BATCH; i++) {
+		source->iov[i] = (struct iovec){ source->frames + (size_t)i * FRAME_MAX, FRAME_MAX };
+		source->msgs[i].msg_hdr = (struct msghdr){
+			.msg_name = &source->names[i],
+			.msg_namelen = sizeof(source->names[i]),
+			.msg_iov = &source->iov[i],
+			.msg_iovlen = 1,
+			.msg_control = source->control[i],
+			.msg_controllen = CONTROL_SIZE,
+		};
+	}
+}
+
+/* What the kernel knows of the frame beside its bytes. */
+static void frame_meta(const struct msghdr *msg, struct packet_meta *meta)
+{
+	const struct sockaddr_ll *name = msg->msg_name;
+	struct tpacket_auxdata aux;
+
+	*meta = (struct packet_meta){
+		.ifindex = (uint32_t)name->sll_ifindex,
+		.protocol = name->sll_protocol,
+		.pkt_type = name->sll_pkttype,
+	};
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR((struct msghdr *)(uintptr_t)msg, c)) {
+		if (c->cmsg_level != SOL_PACKET || c->cmsg_type != PACKET_AUXDATA)
+			continue;
+		memcpy(&aux, CMSG_DATA(c), sizeof(aux));
+		if (aux.tp_status & TP_STATUS_VLAN_VALID) {
+			meta->vlan_present = true;
+			meta->vlan_tci = aux.tp_vlan_tci;
+			meta->vlan_proto =
+			    aux.tp_status & TP_STATUS_VLAN_TPID_VALID ? htons(aux.tp_vlan_tpid) : htons(ETHERTYPE_VLAN);
+		}
+	}
+}
+
+static void run_frame(struct sock_source *source, struct ebpf_prog *prog, const struct mmsghdr *msg)
+{
+	uint8_t *frame = msg->msg_hdr.msg_iov->iov_base;
+	uint32_t nbytes = msg->msg_len < FRAME_MAX ? msg->msg_len : FRAME_MAX;
+	struct pump_stats *stats = &source->base.stats;
+	struct packet_meta meta;
+	uint64_t retval = 0;
+	uint32_t keep;
+
+	frame_meta(&msg->msg_hdr, &meta);
+	if ((msg->msg_hdr.msg_flags & MSG_TRUNC) || packet_run(prog, frame, nbytes, &meta, &retval)) {
+		pump_count(&stats->failed, 1);
+		return;
+	}
+	pump_count(&stats->events, 1);
+	keep = (uint32_t)retval < nbytes ? (uint32_t)retval : nbytes;
+	if (!keep)
+		return;
+	pump_count(&stats->kept, 1);
+	if (!frame_queue_push(source->queue, frame, keep))
+		pump_count(&stats->lost, 1);
+}
+
+/* PACKET_STATISTICS resets as it is read: frames the socket had no room for. */
+static void count_drops(struct sock_source *source)
+{
+	struct tpacket_stats stats;
+	socklen_t nbytes = sizeof(stats);
+
+	if (!getsockopt(source->fd, SOL_PACKET, PACKET_STATISTICS, &stats, &nbytes))
+		pump_count(&source->base.stats.lost, stats.tp_drops);
+}
+
+static int sock_source_drain(struct event_source *base, struct ebpf_prog *prog, bool *idle)
+{
+	struct sock_source *source = container_of(base, struct sock_source, base);
+	int n;
+
+	reset_batch(source);
+	n = recvmmsg(source->fd, source->msgs, BATCH, MSG_DONTWAIT | MSG_TRUNC, NULL);
+	if (n < 0) {
+		*idle = true;
+		/* ENETDOWN says once that the interface went down; frames go on when it is up again. */
+		return errno == EAGAIN || errno == EINTR || errno == ENETDOWN ? 0 : -errno;
+	}
+	for (int i = 0; i < n; i++)
+		run_frame(source, prog, &source->msgs[i]);
+	if (n < BATCH) {
+		*idle = true;
+		count_drops(source);
+	}
+	return 0;
+}
+
+static void sock_source_destroy(struct event_source *base)
+{
+	struct sock_source *source = container_of(base, struct sock_source, base);
+
+	frame_queue_destroy(source->queue);
+	close(source->fd);
+	free(source->frames);
+	free(source);
+}
+
+static const struct event_source_ops sock_source_ops = {
+	.drain = sock_source_drain,
+	.destroy = sock_source_destroy,
+};
+
+static int check_socket(int fd, struct ebpf_error *err)
+{
+	socklen_t nbytes = sizeof(int);
+	int domain, type, one = 1;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &nbytes) ||
+	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &nbytes))
+		return ebpf_fail(err, -errno, -1, "fd %d is not a socket", fd);
+	if (domain != AF_PACKET)
+		return ebpf_fail(err, -EOPNOTSUPP, -1,
+				 "socket of domain %d, type %d: only AF_PACKET sockets are drained here", domain, type);
+	if (setsockopt(fd, SOL_PACKET, PACKET_AUXDATA, &one, sizeof(one)))
+		return ebpf_fail(err, -errno, -1, "PACKET_AUXDATA is refused");
+	return 0;
+}
+
+int sock_source_create(int fd, size_t queue_bytes, struct event_source **out, struct ebpf_error *err)
+{
+	struct sock_source *source;
+	int rc = check_socket(fd, err);
+
+	if (rc)
+		return rc;
+	source = calloc(1, sizeof(*source));
+	if (!source)
+		return ebpf_fail(err, -ENOMEM, -1, "no memory for a packet source");
+	source->fd = fd;
+	source->frames = malloc((size_t)BATCH * FRAME_MAX);
+	source->queue = frame_queue_create(queue_bytes);
+	if (!source->frames || !source->queue) {
+		source->fd = -1; /* still the caller's */
+		sock_source_destroy(&source->base);
+		return ebpf_fail(err, -ENOMEM, -1, "no memory for a queue of %zu bytes", queue_bytes);
+	}
+	source->base = (struct event_source){ .ops = &sock_source_ops, .fds = &source->fd, .n_fds = 1 };
+	*out = &source->base;
+	return 0;
+}
+
+int64_t sock_source_recv(struct event_source *base, void *buf, size_t nbytes)
+{
+	return frame_queue_pop(container_of(base, struct sock_source, base)->queue, buf, nbytes);
+}
+
+int sock_source_fd(const struct event_source *base)
+{
+	return frame_queue_fd(container_of(base, struct sock_source, base)->queue);
+}

@@ -9,6 +9,7 @@
 
 struct ebpf_pump {
 	struct event_source *source;
+	pthread_mutex_t lock; /* prog, held through a batch */
 	struct ebpf_prog *prog;
 	struct pollfd *polls; /* the source's descriptors, then the stop event */
 	int stop_fd;
@@ -22,8 +23,11 @@ static int pump_drain_all(struct ebpf_pump *pump)
 	bool idle = false;
 	int rc = 0;
 
-	while (!rc && !idle)
+	while (!rc && !idle) {
+		pthread_mutex_lock(&pump->lock);
 		rc = pump->source->ops->drain(pump->source, pump->prog, &idle);
+		pthread_mutex_unlock(&pump->lock);
+	}
 	return rc;
 }
 
@@ -58,6 +62,7 @@ void pump_free(struct ebpf_pump *pump)
 		close(pump->stop_fd);
 	free(pump->polls);
 	prog_put(pump->prog);
+	pthread_mutex_destroy(&pump->lock);
 	free(pump);
 }
 
@@ -86,6 +91,7 @@ int pump_start(struct event_source *source, struct ebpf_prog *prog, struct ebpf_
 		source->ops->destroy(source);
 		return ebpf_fail(err, -ENOMEM, -1, "no memory for a pump");
 	}
+	pthread_mutex_init(&pump->lock, NULL); /* default attributes: cannot fail */
 	prog_get(prog);
 	pump->prog = prog;
 	pump->source = source;
@@ -107,6 +113,18 @@ void pump_stop(struct ebpf_pump *pump)
 	assert(n == sizeof(one)); /* an eventfd that nobody else writes cannot be full */
 	(void)n;
 	pthread_join(pump->thread, NULL);
+}
+
+void pump_replace(struct ebpf_pump *pump, struct ebpf_prog *prog)
+{
+	struct ebpf_prog *old;
+
+	prog_get(prog);
+	pthread_mutex_lock(&pump->lock);
+	old = pump->prog;
+	pump->prog = prog;
+	pthread_mutex_unlock(&pump->lock);
+	prog_put(old);
 }
 
 int pump_error(const struct ebpf_pump *pump)

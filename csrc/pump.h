@@ -47,6 +47,10 @@ int pump_start(struct event_source *source, struct ebpf_prog *prog, struct ebpf_
 void pump_stop(struct ebpf_pump *pump);
 void pump_free(struct ebpf_pump *pump);
 
+/* From the next batch on, records go to `prog`; none is lost between.  Waits for the batch under way: never call it
+ * with the GIL held. */
+void pump_replace(struct ebpf_pump *pump, struct ebpf_prog *prog);
+
 /* The -errno that ended the thread, 0 while it lives. */
 int pump_error(const struct ebpf_pump *pump);
 void pump_stats_read(const struct ebpf_pump *pump, struct pump_stats *out);

@@ -23,6 +23,7 @@ cdef extern from "core.h":
     int pump_start(event_source *source, ebpf_prog *prog, ebpf_pump **out, ebpf_error *err)
     void pump_stop(ebpf_pump *pump) nogil
     void pump_free(ebpf_pump *pump) nogil
+    void pump_replace(ebpf_pump *pump, ebpf_prog *prog) nogil
     int pump_error(const ebpf_pump *pump)
     void pump_stats_read(const ebpf_pump *pump, pump_stats *out)
     int perf_source_create(const perf_source_desc *desc, event_source **out, ebpf_error *err)
@@ -104,6 +105,14 @@ cdef class NativePump:
     def fileno(self) -> int:
         """Readable while a kept frame waits."""
         return sock_source_fd(self.source) if self.pump != NULL and self.is_socket else -1
+
+    def replace(self, NativeProg prog) -> None:
+        """Put another program in its place; no record is lost."""
+        cdef ebpf_prog *other = prog.prog
+        if self.pump == NULL:
+            raise Error(67, "the pump has ended")
+        with nogil:
+            pump_replace(self.pump, other)
 
     def stop(self) -> None:
         """Drain what the source holds now and end the thread; again is nothing."""

@@ -1,0 +1,67 @@
+"""`pyebpf check OBJ...`: the verdict on every program, the reason with the source line under it."""
+
+import argparse
+import json
+from typing import Any
+
+from pyebpf.objects import check as checking
+from pyebpf.objects.check import Verdict
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("objects", nargs="+", metavar="OBJ", help="an object file that clang made for BPF")
+    parser.add_argument("--prog", metavar="NAME", help="this program alone")
+    parser.add_argument("--log-level", type=int, default=0, metavar="N", help="print the verifier's log: 1, 2 or 4")
+    parser.add_argument("--caps", choices=("all", "bpf", "none"), default="all", help="the privileges to verify with")
+    parser.add_argument("--backend", choices=("user", "kernel"), default="user", help="who verifies")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def record(path: str, verdict: Verdict) -> dict[str, Any]:
+    """A verdict as JSON gives it."""
+    kind = "unsupported" if verdict.unsupported else "rejected"
+    return {
+        "object": path,
+        "name": verdict.program,
+        "type": verdict.type.name.lower(),
+        "verdict": "accepted" if verdict.accepted else kind,
+        "error": verdict.error,
+        "insn": verdict.insn_idx,
+        "source": verdict.source,
+        "processed": verdict.processed,
+        "ns": verdict.time_ns,
+    }
+
+
+def show(path: str, verdict: Verdict, log_level: int) -> None:
+    """A verdict for people."""
+    state = "ok" if verdict.accepted else "unsupported" if verdict.unsupported else "rejected"
+    work = f"{verdict.processed} instructions processed, {verdict.time_ns / 1e6:.2f} ms"
+    print(f"{path}: {verdict.program} ({verdict.type.name.lower()}): {state}  [{work}]")
+    if not verdict.accepted:
+        place = f"instruction {verdict.insn_idx}: " if verdict.insn_idx >= 0 else ""
+        print(f"    {place}{verdict.error}")
+        if verdict.source:
+            print(f"    {verdict.source}")
+    if log_level and verdict.log:
+        print("".join(f"    | {line}\n" for line in verdict.log.splitlines()), end="")
+
+
+def run(options: argparse.Namespace) -> int:
+    """0 if every program was accepted, else 1."""
+    records, refused = [], 0
+    for path in options.objects:
+        verdicts = checking.check(path, caps=options.caps, log_level=options.log_level, backend=options.backend)
+        if options.prog:
+            verdicts = [v for v in verdicts if v.program == options.prog]
+            if not verdicts:
+                raise SystemExit(f"pyebpf check: {path}: no program {options.prog!r}")
+        for verdict in verdicts:
+            refused += not verdict.accepted
+            records.append(record(path, verdict))
+            if not options.json:
+                show(path, verdict, options.log_level)
+    if options.json:
+        print(json.dumps({"programs": records}))
+    return 1 if refused else 0

@@ -203,7 +203,12 @@ int perf_source_create(const struct perf_source_desc *desc, struct event_source 
 	source->desc.fds = NULL;
 	source->map_size = (desc->pages + 1u) * page_size;
 	memcpy(source->fds, desc->fds, desc->n_fds * sizeof(int));
-	source->base = (struct event_source){ .ops = &perf_source_ops, .fds = source->fds, .n_fds = desc->n_fds };
+	source->base = (struct event_source){
+		.ops = &perf_source_ops,
+		.fds = source->fds,
+		.n_fds = desc->n_fds,
+		.tick_ms = -1,
+	};
 	for (uint32_t i = 0; !rc && i < desc->n_fds; i++)
 		rc = map_ring(source, i, page_size);
 	if (rc) {

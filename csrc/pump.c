@@ -37,7 +37,7 @@ static int pump_loop(struct ebpf_pump *pump)
 	int rc;
 
 	for (;;) {
-		if (poll(pump->polls, n + 1u, -1) < 0 && errno != EINTR)
+		if (poll(pump->polls, n + 1u, pump->source->tick_ms) < 0 && errno != EINTR)
 			return -errno;
 		rc = pump_drain_all(pump);
 		if (rc || pump->polls[n].revents)

@@ -27,6 +27,7 @@ struct event_source {
 	const struct event_source_ops *ops;
 	const int *fds; /* readable when there is something to drain */
 	uint32_t n_fds;
+	int tick_ms;             /* drain at least so often, or -1 */
 	struct pump_stats stats; /* written by the pump's thread alone, relaxed atomics */
 };
 

@@ -2,11 +2,14 @@
 #define _GNU_SOURCE
 #include "sock_source.h"
 
+#include <arpa/inet.h>
+#include <fcntl.h>
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "frame_queue.h"
@@ -14,18 +17,23 @@
 
 #define BATCH 64
 /* Frames of segmentation offload are up to 64 KiB and a link-layer header; longer ones are cut and counted failed. */
-#define FRAME_MAX    (65536 + 256)
+#define FRAME_MAX (65536 + 256)
+/* How soon a closed socket is noticed. */
+#define TICK_MS      100
 #define CONTROL_SIZE CMSG_SPACE(sizeof(struct tpacket_auxdata))
 
 struct sock_source {
 	struct event_source base;
-	int fd;
+	int fd;      /* our own, closed when the user's is */
+	int user_fd; /* looked at, never read */
+	ino_t inode; /* what user_fd must still be */
 	struct frame_queue *queue;
 	struct mmsghdr msgs[BATCH];
 	struct iovec iov[BATCH];
 	struct sockaddr_ll names[BATCH];
 	uint8_t control[BATCH][CONTROL_SIZE] __attribute__((aligned(8)));
-	uint8_t *frames; /* BATCH * FRAME_MAX, touched as frames come */
+	uint8_t *frames;           /* BATCH * FRAME_MAX, touched as frames come */
+	struct packet_frame frame; /* for frame.prog */
 };
 
 static void reset_batch(struct sock_source *source)
@@ -43,28 +51,42 @@ static void reset_batch(struct sock_source *source)
 	}
 }
 
-/* What the kernel knows of the frame beside its bytes. */
-static void frame_meta(const struct msghdr *msg, struct packet_meta *meta)
+/* What the kernel knows of the frame beside its bytes, as Linux's own filter would see it. */
+static void frame_meta(const struct msghdr *msg, struct ebpf_skb *skb)
 {
 	const struct sockaddr_ll *name = msg->msg_name;
 	struct tpacket_auxdata aux;
 
-	*meta = (struct packet_meta){
-		.ifindex = (uint32_t)name->sll_ifindex,
-		.protocol = name->sll_protocol,
-		.pkt_type = name->sll_pkttype,
-	};
+	skb->ifindex = (uint32_t)name->sll_ifindex;
+	skb->ingress_ifindex = skb->ifindex;
+	skb->protocol = name->sll_protocol;
+	skb->pkt_type = name->sll_pkttype;
+	skb->vlan_present = 0;
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR((struct msghdr *)(uintptr_t)msg, c)) {
 		if (c->cmsg_level != SOL_PACKET || c->cmsg_type != PACKET_AUXDATA)
 			continue;
 		memcpy(&aux, CMSG_DATA(c), sizeof(aux));
-		if (aux.tp_status & TP_STATUS_VLAN_VALID) {
-			meta->vlan_present = true;
-			meta->vlan_tci = aux.tp_vlan_tci;
-			meta->vlan_proto =
-			    aux.tp_status & TP_STATUS_VLAN_TPID_VALID ? htons(aux.tp_vlan_tpid) : htons(ETHERTYPE_VLAN);
-		}
+		if (!(aux.tp_status & TP_STATUS_VLAN_VALID))
+			continue;
+		skb->vlan_present = 1;
+		skb->vlan_tci = aux.tp_vlan_tci;
+		skb->vlan_proto = htons(aux.tp_status & TP_STATUS_VLAN_TPID_VALID ? aux.tp_vlan_tpid : ETHERTYPE_VLAN);
 	}
+}
+
+/* The context for `prog` over a frame; NULL without memory. */
+static void *bind_frame(struct sock_source *source, struct ebpf_prog *prog, const struct msghdr *msg, uint32_t nbytes)
+{
+	void *ctx;
+
+	if (source->frame.prog != prog) {
+		packet_frame_free(&source->frame);
+		packet_frame_init(&source->frame, prog);
+	}
+	ctx = packet_bind(&source->frame, msg->msg_iov->iov_base, nbytes);
+	if (ctx)
+		frame_meta(msg, &source->frame.skb);
+	return ctx;
 }
 
 static void run_frame(struct sock_source *source, struct ebpf_prog *prog, const struct mmsghdr *msg)
@@ -72,12 +94,12 @@ static void run_frame(struct sock_source *source, struct ebpf_prog *prog, const 
 	uint8_t *frame = msg->msg_hdr.msg_iov->iov_base;
 	uint32_t nbytes = msg->msg_len < FRAME_MAX ? msg->msg_len : FRAME_MAX;
 	struct pump_stats *stats = &source->base.stats;
-	struct packet_meta meta;
 	uint64_t retval = 0;
 	uint32_t keep;
+	void *ctx;
 
-	frame_meta(&msg->msg_hdr, &meta);
-	if ((msg->msg_hdr.msg_flags & MSG_TRUNC) || packet_run(prog, frame, nbytes, &meta, &retval)) {
+	ctx = msg->msg_hdr.msg_flags & MSG_TRUNC ? NULL : bind_frame(source, prog, &msg->msg_hdr, nbytes);
+	if (!ctx || prog_run(prog, ctx, 0, &retval)) {
 		pump_count(&stats->failed, 1);
 		return;
 	}
@@ -100,6 +122,14 @@ static void count_drops(struct sock_source *source)
 		pump_count(&source->base.stats.lost, stats.tp_drops);
 }
 
+/* Whether the user still has the socket open under that number. */
+static bool user_has_socket(const struct sock_source *source)
+{
+	struct stat st;
+
+	return !fstat(source->user_fd, &st) && st.st_ino == source->inode;
+}
+
 static int sock_source_drain(struct event_source *base, struct ebpf_prog *prog, bool *idle)
 {
 	struct sock_source *source = container_of(base, struct sock_source, base);
@@ -109,6 +139,11 @@ static int sock_source_drain(struct event_source *base, struct ebpf_prog *prog, 
 	n = recvmmsg(source->fd, source->msgs, BATCH, MSG_DONTWAIT | MSG_TRUNC, NULL);
 	if (n < 0) {
 		*idle = true;
+		if (errno == EAGAIN && !user_has_socket(source)) {
+			close(source->fd);
+			source->fd = -1;
+			return -EBADF;
+		}
 		/* ENETDOWN says once that the interface went down; frames go on when it is up again. */
 		return errno == EAGAIN || errno == EINTR || errno == ENETDOWN ? 0 : -errno;
 	}
@@ -125,8 +160,10 @@ static void sock_source_destroy(struct event_source *base)
 {
 	struct sock_source *source = container_of(base, struct sock_source, base);
 
+	packet_frame_free(&source->frame);
 	frame_queue_destroy(source->queue);
-	close(source->fd);
+	if (source->fd >= 0)
+		close(source->fd);
 	free(source->frames);
 	free(source);
 }
@@ -152,6 +189,28 @@ static int check_socket(int fd, struct ebpf_error *err)
 	return 0;
 }
 
+static int sock_source_open(struct sock_source *source, int fd, size_t queue_bytes, struct ebpf_error *err)
+{
+	struct stat st;
+
+	source->user_fd = fd;
+	source->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (source->fd < 0 || fstat(fd, &st))
+		return ebpf_fail(err, -errno, -1, "cannot duplicate socket %d", fd);
+	source->inode = st.st_ino;
+	source->frames = malloc((size_t)BATCH * FRAME_MAX);
+	source->queue = frame_queue_create(queue_bytes);
+	if (!source->frames || !source->queue)
+		return ebpf_fail(err, -ENOMEM, -1, "no memory for a queue of %zu bytes", queue_bytes);
+	source->base = (struct event_source){
+		.ops = &sock_source_ops,
+		.fds = &source->fd,
+		.n_fds = 1,
+		.tick_ms = TICK_MS,
+	};
+	return 0;
+}
+
 int sock_source_create(int fd, size_t queue_bytes, struct event_source **out, struct ebpf_error *err)
 {
 	struct sock_source *source;
@@ -162,15 +221,12 @@ int sock_source_create(int fd, size_t queue_bytes, struct event_source **out, st
 	source = calloc(1, sizeof(*source));
 	if (!source)
 		return ebpf_fail(err, -ENOMEM, -1, "no memory for a packet source");
-	source->fd = fd;
-	source->frames = malloc((size_t)BATCH * FRAME_MAX);
-	source->queue = frame_queue_create(queue_bytes);
-	if (!source->frames || !source->queue) {
-		source->fd = -1; /* still the caller's */
+	source->fd = -1;
+	rc = sock_source_open(source, fd, queue_bytes, err);
+	if (rc) {
 		sock_source_destroy(&source->base);
-		return ebpf_fail(err, -ENOMEM, -1, "no memory for a queue of %zu bytes", queue_bytes);
+		return rc;
 	}
-	source->base = (struct event_source){ .ops = &sock_source_ops, .fds = &source->fd, .n_fds = 1 };
 	*out = &source->base;
 	return 0;
 }

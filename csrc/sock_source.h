@@ -7,8 +7,8 @@
 
 #include "pump.h"
 
-/* Takes over `fd`, a duplicate of the user's.  queue_bytes: room for kept frames.  -EOPNOTSUPP for stream
- * sockets, -ENOMEM. */
+/* Drains a duplicate of `fd`; once the user has closed that, the pump ends with -EBADF, as a filter goes with its
+ * socket.  queue_bytes: room for kept frames.  -ENOTSOCK, -EOPNOTSUPP: not a packet socket, -ENOMEM. */
 int sock_source_create(int fd, size_t queue_bytes, struct event_source **out, struct ebpf_error *err);
 
 /* The oldest kept frame into buf; its length, or -EAGAIN when there is none, -EMSGSIZE when nbytes is too small. */

@@ -4,7 +4,7 @@ Usage: dropmon.py [--seconds N] [--raw] [--filter EXPRESSION]     (trace points 
 
 The program runs on the trace point skb:kfree_skb. Its key is the location: as a tracepoint program at offset 16 of
 the record, with --raw as a raw_tracepoint program args[1]. It adds one to the location's count, or enters it with 1.
---filter has the kernel pass on only matching records, for example "protocol == 0x88b5".
+--filter has the kernel pass on only matching records, for example "protocol == 0x88b5"; raw ones have no filter.
 """
 
 import argparse
@@ -15,8 +15,28 @@ import time
 import pyebpf
 from pyebpf import syscall
 from pyebpf.isa import (
-    ADD, ALU64_IMM, ATOMIC_OP, CALL, DW, EXIT, JEQ, JMP_IMM, LD_MAP_FD, LDX_MEM, MOV64_IMM, MOV64_REG, R0, R1, R2, R3,
-    R4, R10, ST_MEM, STX_MEM, map_lookup_elem, map_update_elem,
+    ADD,
+    ALU64_IMM,
+    ATOMIC_OP,
+    CALL,
+    DW,
+    EXIT,
+    JEQ,
+    JMP_IMM,
+    LD_MAP_FD,
+    LDX_MEM,
+    MOV64_IMM,
+    MOV64_REG,
+    R0,
+    R1,
+    R2,
+    R3,
+    R4,
+    R10,
+    ST_MEM,
+    STX_MEM,
+    map_lookup_elem,
+    map_update_elem,
 )  # fmt: skip
 
 TRACEPOINT_LOCATION = 16
@@ -72,8 +92,10 @@ def main() -> None:
     map_fd = syscall.bpf_create_map(syscall.BPF_MAP_TYPE_HASH, 8, 8, 1024)
     kind = syscall.BPF_PROG_TYPE_RAW_TRACEPOINT if options.raw else syscall.BPF_PROG_TYPE_TRACEPOINT
     prog_fd = syscall.bpf_prog_load(kind, program(map_fd, RAW_LOCATION if options.raw else TRACEPOINT_LOCATION), "GPL")
-    attach = syscall.bpf_raw_tracepoint_open if options.raw else syscall.bpf_tracepoint_attach
-    link_fd = attach("skb:kfree_skb", prog_fd, filter=options.filter)
+    if options.raw:
+        link_fd = syscall.bpf_raw_tracepoint_open("kfree_skb", prog_fd)
+    else:  # one perf event a CPU, by perf_event_open
+        link_fd = syscall.attach(prog_fd, pyebpf.TracePoint("skb:kfree_skb", filter=options.filter))
     print("watching skb:kfree_skb", flush=True)
     try:
         for second in range(options.seconds):

@@ -15,8 +15,27 @@ import time
 import pyebpf
 from pyebpf import syscall
 from pyebpf.isa import (
-    ADD, ALU64_IMM, ATOMIC_OP, B, CALL, DW, EXIT, JEQ, JMP_IMM, LD_ABS, LD_MAP_FD, MOV64_IMM, MOV64_REG, R0, R1, R2,
-    R6, R10, STX_MEM, W, map_lookup_elem,
+    ADD,
+    ALU64_IMM,
+    ATOMIC_OP,
+    CALL,
+    DW,
+    EXIT,
+    JEQ,
+    JMP_IMM,
+    LD_ABS,
+    LD_MAP_FD,
+    MOV64_IMM,
+    MOV64_REG,
+    R0,
+    R1,
+    R2,
+    R6,
+    R10,
+    STX_MEM,
+    B,
+    W,
+    map_lookup_elem,
 )  # fmt: skip
 
 ETH_P_ALL = 3

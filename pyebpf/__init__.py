@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pyebpf.objects.map import Map
     from pyebpf.objects.program import Program
     from pyebpf.objects.trace import trace_pipe
+    from pyebpf.sources.symbols import symbol
+    from pyebpf.sources.targets import SO_ATTACH_BPF, SO_DETACH_BPF, TracePoint
     from pyebpf.syscall import bpf, close, mmap, poll, setsockopt, unpin
 
 _HOME = {
@@ -29,6 +31,9 @@ _HOME = {
     "Link": "pyebpf.objects.link",
     "Map": "pyebpf.objects.map",
     "Program": "pyebpf.objects.program",
+    "SO_ATTACH_BPF": "pyebpf.sources.targets",
+    "SO_DETACH_BPF": "pyebpf.sources.targets",
+    "TracePoint": "pyebpf.sources.targets",
     "Verdict": "pyebpf.objects.check",
     "bpf": "pyebpf.syscall",
     "check": "pyebpf.objects.check",
@@ -37,11 +42,14 @@ _HOME = {
     "mmap": "pyebpf.syscall",
     "poll": "pyebpf.syscall",
     "setsockopt": "pyebpf.syscall",
+    "symbol": "pyebpf.sources.symbols",
     "trace_pipe": "pyebpf.objects.trace",
     "unpin": "pyebpf.syscall",
 }
 
 __all__ = [
+    "SO_ATTACH_BPF",
+    "SO_DETACH_BPF",
     "AsmError",
     "BtfError",
     "Collection",
@@ -51,6 +59,7 @@ __all__ = [
     "Map",
     "ObjectError",
     "Program",
+    "TracePoint",
     "Verdict",
     "VerifierError",
     "bpf",
@@ -60,6 +69,7 @@ __all__ = [
     "mmap",
     "poll",
     "setsockopt",
+    "symbol",
     "trace_pipe",
     "unpin",
 ]

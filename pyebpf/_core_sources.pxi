@@ -69,7 +69,7 @@ cdef class NativePump:
 
     @staticmethod
     def socket(NativeProg prog, int fd, *, size_t queue_bytes):
-        """A packet socket: `fd` is taken over."""
+        """A packet socket of the caller's, as long as it is open."""
         cdef ebpf_error err
         cdef NativePump self = NativePump.__new__(NativePump)
         err.code = 0

@@ -18,6 +18,7 @@ from pyebpf.isa.insn import Insn, encode
 from pyebpf.runtime import cmd_batch, cmd_info, cmd_link, cmd_map, cmd_obj, cmd_prog, linux
 from pyebpf.runtime.call import CAPS, AttrBuffer, Call
 from pyebpf.runtime.fdtable import FIRST_FD
+from pyebpf.runtime.linkobj import AttachRequest, attach_object
 from pyebpf.runtime.progobj import ProgObj
 from pyebpf.runtime.state import runtime
 from pyebpf.spec import kinds
@@ -550,3 +551,10 @@ def bpf_raw_tracepoint_open(name: str, prog_fd: int, *, backend: str = "user") -
     text = _Memory(name.encode() + b"\0")
     attr = _pack(Cmd.RAW_TRACEPOINT_OPEN, name=text.address if name else 0, prog_fd=prog_fd)
     return bpf(Cmd.RAW_TRACEPOINT_OPEN, attr, backend=backend)
+
+
+def attach(prog_fd: int, target: object) -> int:
+    """Attach to an object that bpf(2) has no command for (a TracePoint, a socket, a hook): the link's fd."""
+    rt = runtime()
+    prog, _ = rt.fds.peek(prog_fd, ProgObj)
+    return rt.fds.install(attach_object(rt.links, prog, AttachRequest(target=target), rt.targets))

@@ -18,17 +18,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
+def state(verdict: Verdict) -> str:
+    """accepted, rejected, or unsupported: no verdict, pyebpf lacks what it needs."""
+    return "accepted" if verdict.accepted else "unsupported" if verdict.unsupported else "rejected"
+
+
 def record(path: str, verdict: Verdict) -> dict[str, Any]:
     """A verdict as JSON gives it."""
-    kind = "unsupported" if verdict.unsupported else "rejected"
     return {
         "object": path,
-        "name": verdict.program,
+        "name": verdict.name,
         "type": verdict.type.name.lower(),
-        "verdict": "accepted" if verdict.accepted else kind,
-        "error": verdict.error,
-        "insn": verdict.insn_idx,
-        "source": verdict.source,
+        "verdict": state(verdict),
+        "error": verdict.error.strerror if verdict.error else "",
+        "insn": verdict.insn,
+        "source": getattr(verdict.error, "source", ""),
         "processed": verdict.processed,
         "ns": verdict.time_ns,
     }
@@ -36,14 +40,13 @@ def record(path: str, verdict: Verdict) -> dict[str, Any]:
 
 def show(path: str, verdict: Verdict, log_level: int) -> None:
     """A verdict for people."""
-    state = "ok" if verdict.accepted else "unsupported" if verdict.unsupported else "rejected"
     work = f"{verdict.processed} instructions processed, {verdict.time_ns / 1e6:.2f} ms"
-    print(f"{path}: {verdict.program} ({verdict.type.name.lower()}): {state}  [{work}]")
-    if not verdict.accepted:
-        place = f"instruction {verdict.insn_idx}: " if verdict.insn_idx >= 0 else ""
-        print(f"    {place}{verdict.error}")
-        if verdict.source:
-            print(f"    {verdict.source}")
+    print(f"{path}: {verdict.name} ({verdict.type.name.lower()}): {state(verdict)}  [{work}]")
+    if verdict.error:
+        place = f"instruction {verdict.insn}: " if verdict.insn >= 0 else ""
+        print(f"    {place}{verdict.error.strerror}")
+        if source := getattr(verdict.error, "source", ""):
+            print(f"    {source}")
     if log_level and verdict.log:
         print("".join(f"    | {line}\n" for line in verdict.log.splitlines()), end="")
 
@@ -54,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
     for path in options.objects:
         verdicts = checking.check(path, caps=options.caps, log_level=options.log_level, backend=options.backend)
         if options.prog:
-            verdicts = [v for v in verdicts if v.program == options.prog]
+            verdicts = [v for v in verdicts if v.name == options.prog]
             if not verdicts:
                 raise SystemExit(f"pyebpf check: {path}: no program {options.prog!r}")
         for verdict in verdicts:

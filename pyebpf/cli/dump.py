@@ -10,10 +10,9 @@ from pyebpf.errors import Error
 from pyebpf.isa.insn import Insn, decode
 from pyebpf.isa.table import find
 from pyebpf.loader import CollectionSpec
-from pyebpf.objects.check import line_infos
 from pyebpf.objects.collection import Collection
 from pyebpf.objects.program import Program
-from pyebpf.objects.source_text import listing, render
+from pyebpf.objects.source_text import line_infos, listing, render
 from pyebpf.spec.collection import ProgramSpec
 
 KINDS = ("insns", "xlated", "jited", "cfg")
@@ -64,7 +63,7 @@ def graph(program: ProgramSpec) -> str:
     insns = list(decode(program.insns))
     starts = leaders(insns)
     texts = {item.insn_idx: item.text for item in listing(program.insns, {}, {})}
-    out = [f'digraph "{program.name}" {{', '  node [shape=box, fontname=monospace];']
+    out = [f'digraph "{program.name}" {{', "  node [shape=box, fontname=monospace];"]
     for start, end in zip(starts, [*starts[1:], len(insns)], strict=True):
         body = "".join(f"{i}: {texts[i]}\\l" for i in range(start, end) if i in texts)
         out.append(f'  b{start} [label="{body}"];')
@@ -100,7 +99,9 @@ def run(options: argparse.Namespace) -> int:
     spec = CollectionSpec.load(options.object)
     names = [options.prog] if options.prog else list(spec.programs)
     if options.prog and options.prog not in spec.programs:
-        raise SystemExit(f"pyebpf dump: {options.object}: no program {options.prog!r}, found {', '.join(spec.programs)}")
+        raise SystemExit(
+            f"pyebpf dump: {options.object}: no program {options.prog!r}, found {', '.join(spec.programs)}"
+        )
     shown, failed = [], 0
     for name in names:
         try:

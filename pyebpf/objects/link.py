@@ -3,7 +3,7 @@
 import builtins
 import contextlib
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from pyebpf.errors import Error
 from pyebpf.runtime.linkobj import LinkObj, LinkType
@@ -42,6 +42,25 @@ class Link:
     def attached(self) -> bool:
         """False once it was detached."""
         return self._obj.attached
+
+    @property
+    def attachment(self) -> Any:
+        """What the source made of it: of sockets and trace points stats(), error(), recv(), fileno()."""
+        return self._obj.attachment
+
+    def stats(self) -> dict[str, int]:
+        """Counters of the source: events, kept, lost, failed."""
+        counters: dict[str, int] = self._obj.attachment.stats()
+        return counters
+
+    def recv(self) -> bytes | None:
+        """The oldest frame the program kept, trimmed to its return value; None when none waits."""
+        frame: bytes | None = self._obj.attachment.recv()
+        return frame
+
+    def fileno(self) -> int:
+        """A descriptor that is readable while a kept frame waits."""
+        return int(self._obj.attachment.fileno())
 
     def detach(self) -> None:
         """Stop: once it returns no run begins any more. Twice is no error."""

@@ -18,7 +18,7 @@ from pyebpf.isa.insn import Insn, Nested, decode, encode
 from pyebpf.objects.link import Link
 from pyebpf.objects.map import Map
 from pyebpf.runtime import linux
-from pyebpf.runtime.linkobj import AttachRequest, LinkObj
+from pyebpf.runtime.linkobj import AttachRequest, attach_object
 from pyebpf.runtime.load import LoadArgs, MapRefs, load_prog
 from pyebpf.runtime.mapobj import MapObj
 from pyebpf.runtime.progobj import ProgObj
@@ -274,17 +274,8 @@ class Program(native.Caller):
     def attach(self, target: object, *, flags: int = 0, cookie: int = 0) -> Link:
         """Attach to a socket, trace point, hook, ...: what the sources register; a Link, which detaches it."""
         rt = runtime()
-        link_type, attach = rt.targets.for_object(target)
-        obj = self._loaded()
-        obj.executable()
-        obj.get()
-        try:
-            request = AttachRequest(target=target, flags=flags, cookie=cookie)
-            link = LinkObj(link_type, obj, attach(obj, request), request)
-        except BaseException:
-            obj.put()
-            raise
-        return Link(rt.fds.install(rt.links.add(link)))
+        request = AttachRequest(target=target, flags=flags, cookie=cookie)
+        return Link(rt.fds.install(attach_object(rt.links, self._loaded(), request, rt.targets)))
 
     def _loaded(self) -> ProgObj:
         if self._obj is None or self._fd < 0:

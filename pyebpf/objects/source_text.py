@@ -18,6 +18,17 @@ class ListedInsn:
     line: LineInfo | None = None
 
 
+def line_infos(program: ProgramSpec) -> list[LineInfo]:
+    """Its line_info with strings resolved; [] without BTF."""
+    if program.line_info is None or program.btf is None:
+        return []
+    text = program.btf.string
+    return [
+        LineInfo(int(at), text(int(file)), text(int(line)), int(place) >> 10, int(place) & 1023)
+        for at, file, line, place in program.line_info.tolist()
+    ]
+
+
 def listing(code: bytes, functions: dict[int, str], lines: dict[int, LineInfo]) -> Iterator[ListedInsn]:
     """The instructions of `code`; a source line is given where it differs from the one before."""
     last: tuple[str, int] | None = None
@@ -40,8 +51,3 @@ def render(insns: Iterator[ListedInsn]) -> str:
             out.append(f"; {insn.line.text.strip()}  @ {insn.line.file}:{insn.line.line}")
         out.append(f"{insn.insn_idx:6}: {insn.text}")
     return "\n".join(out)
-
-
-def program_text(spec: ProgramSpec, lines: dict[int, LineInfo]) -> str:
-    """A program of an object as it stands there, its functions named."""
-    return render(listing(spec.insns, dict(spec.functions), lines))

@@ -11,7 +11,7 @@ from enum import IntEnum
 from typing import ClassVar, Protocol
 
 from pyebpf.errors import ENOTSUPP, Error
-from pyebpf.runtime.kobject import KObject
+from pyebpf.runtime.kobject import IdSpace, KObject
 from pyebpf.runtime.progobj import ProgObj
 
 
@@ -111,24 +111,25 @@ class LinkObj(KObject):
         self.type = link_type
         self.prog = prog
         self.request = request
-        self._attachment: Attachment | None = attachment
+        self.attachment = attachment
+        self._attached = True
 
     @property
     def attached(self) -> bool:
         """False once it was detached."""
-        return self._attachment is not None
+        return self._attached
 
     def detach(self) -> None:
         """Stop; the link itself stays until its last reference goes. Twice is no error."""
         with self.lock:
-            attachment, self._attachment = self._attachment, None
-        if attachment is not None:
-            attachment.detach()
+            attached, self._attached = self._attached, False
+        if attached:
+            self.attachment.detach()
 
     def update(self, prog: ProgObj, expected: ProgObj | None) -> None:
         """Replace the program; EPERM if `expected` is not the one there, EINVAL for another type, ENOLINK detached."""
         with self.lock:
-            if self._attachment is None:
+            if not self._attached:
                 raise Error(errno.ENOLINK, f"link {self.id} is detached")
             if expected is not None and expected is not self.prog:
                 raise Error(errno.EPERM, f"link {self.id} has program {self.prog.id}, expected {expected.id}")
@@ -136,7 +137,7 @@ class LinkObj(KObject):
                 raise Error(errno.EINVAL, f"link {self.id} is of {self.prog.type.name}, program {prog.type.name}")
             if prog is self.prog:
                 return
-            self._attachment.replace(prog)
+            self.attachment.replace(prog)
             prog.get()
             old, self.prog = self.prog, prog
         old.put()
@@ -145,3 +146,15 @@ class LinkObj(KObject):
         """The last reference is gone: detach, let the program go."""
         self.detach()
         self.prog.put()
+
+
+def attach_object(links: "IdSpace[LinkObj]", prog: ProgObj, request: AttachRequest, targets: Targets) -> LinkObj:
+    """A link of `prog` to the object request.target; ENOTSUPP when nothing attaches to it, or prog cannot run."""
+    link_type, attach = targets.for_object(request.target)
+    prog.executable()
+    prog.get()
+    try:
+        return links.add(LinkObj(link_type, prog, attach(prog, request), request))
+    except BaseException:
+        prog.put()
+        raise

@@ -1,5 +1,6 @@
 """Runtime: everything the kernel would keep, in one object."""
 
+import importlib
 import os
 import threading
 from typing import ClassVar
@@ -11,6 +12,10 @@ from pyebpf.runtime.linkobj import LinkObj, Targets
 from pyebpf.runtime.mapobj import MapObj
 from pyebpf.runtime.pins import PinTable
 from pyebpf.runtime.progobj import ProgObj
+
+TARGET_PROVIDERS = ("pyebpf.sources.targets",)
+"""Modules of the layers above that say what programs attach to; each has register(Targets). Named, not imported:
+the runtime calls whoever is registered and knows none of them."""
 
 
 class Runtime:
@@ -31,6 +36,8 @@ class Runtime:
         self.fds = FdTable()
         self.pins = PinTable()
         self.targets = Targets()
+        for name in TARGET_PROVIDERS:
+            importlib.import_module(name).register(self.targets)
 
     def after_fork(self) -> None:
         """In the child: other threads, and what they had locked, are gone."""

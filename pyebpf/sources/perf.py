@@ -4,6 +4,7 @@ import ctypes
 import errno
 import fcntl
 import os
+import pathlib
 import struct
 
 from pyebpf.errors import Error
@@ -18,32 +19,30 @@ PERF_EVENT_IOC_DISABLE = 0x2401
 PERF_EVENT_IOC_SET_FILTER = 0x40082406
 _ATTR_SIZE = 112  # PERF_ATTR_SIZE_VER5
 _DISABLED = 1 << 0
-_WATERMARK = 1 << 14
 
 
-def _attr(config: int, callchain: bool, wakeup_bytes: int) -> bytearray:
+def _attr(config: int, callchain: bool) -> bytearray:
     """A struct perf_event_attr.
 
     0 type:u32 | 4 size:u32 | 8 config:u64 | 16 sample_period:u64 | 24 sample_type:u64 | 32 read_format:u64 |
-    40 flags:u64 | 48 wakeup_watermark:u32 | ...
+    40 flags:u64 | 48 wakeup_events:u32 | ...
     """
     sample = PERF_SAMPLE_RAW | (PERF_SAMPLE_CALLCHAIN if callchain else 0)
-    flags = _DISABLED | (_WATERMARK if wakeup_bytes else 0)
     attr = bytearray(_ATTR_SIZE)
-    struct.pack_into(
-        "<IIQQQQQI", attr, 0, PERF_TYPE_TRACEPOINT, _ATTR_SIZE, config, 1, sample, 0, flags, wakeup_bytes or 1
-    )
+    struct.pack_into("<IIQQQQQI", attr, 0, PERF_TYPE_TRACEPOINT, _ATTR_SIZE, config, 1, sample, 0, _DISABLED, 1)
     return attr
 
 
-def perf_event_open(config: int, *, pid: int = -1, cpu: int = -1, callchain: bool = False, wakeup_bytes: int = 0) -> int:
+def perf_event_open(
+    config: int, *, pid: int = -1, cpu: int = -1, callchain: bool = False, wakeup_bytes: int = 0
+) -> int:
     """A disabled event for trace point number `config`; the fd.
 
-    pid -1 with a cpu: everything on that CPU; pid with cpu -1: that process.  wakeup_bytes 0: wake on each record.
+    pid -1 with a cpu: everything on that CPU; pid with cpu -1: that process.  Readers are woken by each record.
     Errors: EACCES (privileges), EINVAL, ENODEV (no such CPU).
     """
     libc = ctypes.CDLL(None, use_errno=True)
-    attr = (ctypes.c_char * _ATTR_SIZE).from_buffer(_attr(config, callchain, wakeup_bytes))
+    attr = (ctypes.c_char * _ATTR_SIZE).from_buffer(_attr(config, callchain))
     fd = libc.syscall(SYS_PERF_EVENT_OPEN, attr, pid, cpu, -1, ctypes.c_ulong(PERF_FLAG_FD_CLOEXEC))
     if fd < 0:
         code = ctypes.get_errno()
@@ -54,10 +53,9 @@ def perf_event_open(config: int, *, pid: int = -1, cpu: int = -1, callchain: boo
 def online_cpus() -> list[int]:
     """Numbers of the CPUs that are online."""
     cpus: list[int] = []
-    with open("/sys/devices/system/cpu/online", encoding="ascii") as listing:
-        for part in listing.read().strip().split(","):
-            first, _, last = part.partition("-")
-            cpus += range(int(first), int(last or first) + 1)
+    for part in pathlib.Path("/sys/devices/system/cpu/online").read_text().strip().split(","):
+        first, _, last = part.partition("-")
+        cpus += range(int(first), int(last or first) + 1)
     return cpus
 
 

@@ -2,12 +2,12 @@
 
 import errno
 import os
-import socket
 
 from pyebpf.errors import Error
 from pyebpf.native import NativePump
 from pyebpf.runtime.progobj import ProgObj
 from pyebpf.sources import perf, tracefs, tracepoint
+from pyebpf.spec.kinds import ProgType
 
 QUEUE_BYTES = 1 << 20
 """Room for kept frames of one socket."""
@@ -17,7 +17,7 @@ RING_PAGES = 64
 
 
 class PumpAttachment:
-    """A program that a native thread runs on every record of a source."""
+    """A program that a native thread runs on every record of a source; what Link offers beside detach() is here."""
 
     def __init__(self, pump: NativePump) -> None:
         self.pump = pump
@@ -27,23 +27,34 @@ class PumpAttachment:
         self.pump.stop()
 
     def replace(self, prog: ProgObj) -> None:
-        """Another program from the next batch on."""
+        """Another program from the next batch on; no record is lost."""
         self.pump.replace(prog.executable())
+
+    def stats(self) -> dict[str, int]:
+        """events: runs. kept: with a return value other than 0. lost: dropped before or behind. failed: ended early."""
+        return self.pump.stats()
+
+    def error(self) -> int:
+        """The errno that ended the thread (EBADF: the socket was closed), 0 while it lives."""
+        return self.pump.error
+
+    def recv(self) -> bytes | None:
+        """The oldest kept frame, trimmed to the program's return value; None when none waits."""
+        return self.pump.recv()
+
+    def fileno(self) -> int:
+        """A descriptor that is readable while a kept frame waits; -1 for sources that keep none."""
+        return self.pump.fileno()
 
 
 def attach_socket(prog: ProgObj, fd: int, queue_bytes: int = QUEUE_BYTES) -> PumpAttachment:
-    """Filter an AF_PACKET socket; the pump drains a duplicate of `fd`, kept frames wait in its queue.
+    """Filter an AF_PACKET socket; the pump drains it, kept frames wait in its queue.
 
     Errors: ENOTSOCK, EOPNOTSUPP (another family), EINVAL (a program of another type).
     """
-    if prog.type.name != "SOCKET_FILTER":
+    if prog.type != ProgType.SOCKET_FILTER:
         raise Error(errno.EINVAL, f"program {prog.name or prog.id} is {prog.type.name}, a socket takes SOCKET_FILTER")
-    own = os.dup(fd)
-    try:
-        return PumpAttachment(NativePump.socket(prog.executable(), own, queue_bytes=queue_bytes))
-    except BaseException:
-        os.close(own)
-        raise
+    return PumpAttachment(NativePump.socket(prog.executable(), fd, queue_bytes=queue_bytes))
 
 
 def attach_tracepoint(
@@ -55,8 +66,8 @@ def attach_tracepoint(
     does not hold).
     """
     point = tracefs.find(name)
-    args = tracepoint.raw_args(point) if prog.type.name == "RAW_TRACEPOINT" else None
-    if args is None and prog.type.name != "TRACEPOINT":
+    args = tracepoint.raw_args(point) if prog.type == ProgType.RAW_TRACEPOINT else None
+    if args is None and prog.type != ProgType.TRACEPOINT:
         raise Error(errno.EINVAL, f"program {prog.name or prog.id} is {prog.type.name}, expected (RAW_)TRACEPOINT")
     fds = tracepoint.open_events(point, pid=pid, filter=filter, callchain=callchain)
     return _start(prog, fds, args, callchain)
@@ -64,14 +75,12 @@ def attach_tracepoint(
 
 def attach_perf_event(prog: ProgObj, fd: int) -> PumpAttachment:
     """Run a tracepoint program on an event that the caller opened with perf_event_open and PERF_SAMPLE_RAW."""
-    if prog.type.name != "TRACEPOINT":
+    if prog.type != ProgType.TRACEPOINT:
         raise Error(errno.EINVAL, f"program {prog.name or prog.id} is {prog.type.name}, expected TRACEPOINT")
     return _start(prog, [os.dup(fd)], None, False)
 
 
-def _start(
-    prog: ProgObj, fds: list[int], args: list[tuple[int, int, bool]] | None, callchain: bool
-) -> PumpAttachment:
+def _start(prog: ProgObj, fds: list[int], args: list[tuple[int, int, bool]] | None, callchain: bool) -> PumpAttachment:
     try:
         pump = NativePump.perf(prog.executable(), fds, pages=RING_PAGES, callchain=callchain, args=args)
     except BaseException:
@@ -81,8 +90,3 @@ def _start(
     for fd in fds:
         perf.enable(fd)
     return PumpAttachment(pump)
-
-
-def socket_fd(target: object) -> int | None:
-    """The descriptor of a socket object, None for anything else."""
-    return target.fileno() if isinstance(target, socket.socket) else None

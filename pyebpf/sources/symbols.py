@@ -1,9 +1,10 @@
-"""Names for addresses: the kernel's from kallsyms, the process's own by dladdr(3)."""
+"""Names for addresses: the kernel's from kallsyms, the process's own by its dynamic symbols."""
 
 import bisect
-import ctypes
 import functools
 import pathlib
+
+from pyebpf import native
 
 KERNEL_START = 1 << 63
 """x86-64: the kernel's half of the address space."""
@@ -22,28 +23,10 @@ def _kernel_table() -> tuple[list[int], list[str]]:
     return [row[0] for row in rows], [row[1] for row in rows]
 
 
-class _DlInfo(ctypes.Structure):
-    _fields_ = (
-        ("file", ctypes.c_char_p),
-        ("base", ctypes.c_void_p),
-        ("name", ctypes.c_char_p),
-        ("address", ctypes.c_void_p),
-    )
-
-
-def _process_symbol(address: int) -> str:
-    info = _DlInfo()
-    if not ctypes.CDLL(None).dladdr(ctypes.c_void_p(address), ctypes.byref(info)):
-        return hex(address)
-    if info.name:
-        return f"{info.name.decode()}+{address - (info.address or 0):#x}"
-    return f"{pathlib.Path(info.file.decode()).name}+{address - (info.base or 0):#x}"
-
-
 def symbol(address: int) -> str:
     """`name+0xoffset` of a kernel or process address, the bare number in hex when nothing is known of it."""
     if address < KERNEL_START:
-        return _process_symbol(address)
+        return native.symbolize(address)
     starts, names = _kernel_table()
     i = bisect.bisect_right(starts, address) - 1
     return f"{names[i]}+{address - starts[i]:#x}" if i >= 0 else hex(address)

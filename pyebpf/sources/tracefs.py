@@ -49,7 +49,9 @@ def root() -> pathlib.Path:
                 return pathlib.Path(mount)
         except PermissionError as err:
             raise Error(errno.EACCES, f"{mount}: trace points may be read by root alone") from err
-    raise Error(errno.ENOENT, f"tracefs is mounted at neither {' nor '.join(MOUNTS)}: mount -t tracefs tracefs {MOUNTS[0]}")
+    raise Error(
+        errno.ENOENT, f"tracefs is mounted at neither {' nor '.join(MOUNTS)}: mount -t tracefs tracefs {MOUNTS[0]}"
+    )
 
 
 def parse_format(text: str, where: str) -> tuple[Field, ...]:

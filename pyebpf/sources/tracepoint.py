@@ -4,7 +4,7 @@ import errno
 import os
 
 from pyebpf.errors import Error
-from pyebpf.sources import perf, tracefs
+from pyebpf.sources import perf
 from pyebpf.sources.tracefs import Field, TracePoint
 
 # The arguments of a trace point do not leave the kernel; its record holds them under these names.
@@ -13,7 +13,6 @@ RAW_ARGUMENTS = {
     "skb:kfree_skb": ("skbaddr", "location", "reason", "rx_sk"),
     "skb:consume_skb": ("skbaddr", "location"),
 }
-
 
 
 def raw_args(point: TracePoint) -> list[tuple[int, int, bool]]:

@@ -25,13 +25,12 @@ with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock:
 """
 
 
-@pytest.mark.parametrize("form", [[], ["--raw"]], ids=["tracepoint", "raw_tracepoint"])
+@pytest.mark.parametrize("form", [["--filter", "protocol == 0x88b5"], ["--raw"]], ids=["tracepoint", "raw_tracepoint"])
 def test_dropmon_counts_unknown_ethertype_frames_exactly(form: list[str]) -> None:
     require.linux()
     require.netns()
     script = f'mount -t tracefs tracefs /sys/kernel/tracing && exec "{sys.executable}" "$@"'
     command = ["unshare", "-m", "sh", "-c", script, "dropmon", EXAMPLE, "--seconds", "120", *form]
-    command += ["--filter", "protocol == 0x88b5"]
     with veth_pair() as (a, b):
         monitor = subprocess.Popen(
             command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -47,5 +46,7 @@ def test_dropmon_counts_unknown_ethertype_frames_exactly(form: list[str]) -> Non
             monitor.kill()
             monitor.wait()
     total = re.findall(r"^ *(\d+)  (0x[0-9a-f]+)  (\S+)$", out[out.rindex("-- total") :], re.M)
-    assert [int(row[0]) for row in total] == [FRAMES], out
-    assert total[0][2].startswith("__netif_receive_skb_core"), out
+    # Without a filter others' drops may be there, at other places.
+    here = [int(count) for count, _, symbol in total if symbol.startswith("__netif_receive_skb_core")]
+    assert here == [FRAMES], out
+    assert form == ["--raw"] or len(total) == 1, out

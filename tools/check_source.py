@@ -7,6 +7,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MAX_FILE, MAX_FUNCTION = 600, 60
+ONE_FUNCTION_BY_NATURE = ("csrc/interp_body.h",)  # computed goto: a label an instruction
 
 # Who may not include what, by prefix of the file name.
 FORBIDDEN = (
@@ -73,6 +74,8 @@ def sizes() -> list[str]:
         if lines > MAX_FILE and "spec/" not in name:
             found.append(f"{name}: {lines} lines, bound {MAX_FILE}")
         functions = python_functions(text) if path.suffix == ".py" else c_functions(text)
+        if name in ONE_FUNCTION_BY_NATURE:
+            continue
         found += [
             f"{name}:{line}: function of {n} lines, bound {MAX_FUNCTION}" for line, n in functions if n > MAX_FUNCTION
         ]

@@ -50,17 +50,17 @@ class Link:
 
     def stats(self) -> dict[str, int]:
         """Counters of the source: events, kept, lost, failed."""
-        counters: dict[str, int] = self._obj.attachment.stats()
+        counters: dict[str, int] = self.attachment.stats()
         return counters
 
     def recv(self) -> bytes | None:
         """The oldest frame the program kept, trimmed to its return value; None when none waits."""
-        frame: bytes | None = self._obj.attachment.recv()
+        frame: bytes | None = self.attachment.recv()
         return frame
 
     def fileno(self) -> int:
         """A descriptor that is readable while a kept frame waits."""
-        return int(self._obj.attachment.fileno())
+        return int(self.attachment.fileno())
 
     def detach(self) -> None:
         """Stop: once it returns no run begins any more. Twice is no error."""

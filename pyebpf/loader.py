@@ -89,11 +89,12 @@ def load(raw: bytes, name: str = "") -> CollectionSpec:
         if main.name in programs:
             raise ObjectError(f"program {main.name!r} is defined twice", section=main.section.name)
         programs[main.name] = _program(assembler.assemble(main), maps, license_text, version, btf)
-    variables = [v for s in data_sections for v in data.variables(elf, s, btf)]
+    named = {m.name: m for m in maps}
+    variables = [v for s in data_sections for v in data.variables(elf, s, named[s.name].contents or b"", btf)]
     return CollectionSpec(
         object_name,
         Named(programs),
-        Named({m.name: m for m in maps}),
+        Named(named),
         Named(_by_name(variables)),
         license_text,
         version,

@@ -26,6 +26,9 @@ LINE_INFO = np.dtype([("insn_off", "<u4"), ("file_off", "<u4"), ("line_off", "<u
 CORE_RELO = np.dtype([("insn_off", "<u4"), ("type_id", "<u4"), ("access_off", "<u4"), ("kind", "<u4")])
 """struct bpf_func_info, bpf_line_info (line_col: [ line:22 | column:10 ]) and bpf_core_relo."""
 
+MAX_SECTIONS = 4096
+MAX_CORE_RELOS = 1 << 16
+
 Records = dict[str, NDArray[Any]]
 
 
@@ -51,10 +54,13 @@ def read(raw: bytes | memoryview, btf: Btf) -> BtfExt:
     if not _HEADER.size <= hdr_len <= len(data):
         raise BtfError(f"header has {hdr_len} bytes, expected {_HEADER.size} to {len(data)}", section=SECTION, offset=4)
     core = _PAIR.unpack_from(data, _HEADER.size) if hdr_len >= _HEADER.size + _PAIR.size else (0, 0)
+    relos = _part(data, hdr_len, core[0], core[1], CORE_RELO, btf)
+    if sum(map(len, relos.values())) > MAX_CORE_RELOS:
+        raise BtfError(f"more than {MAX_CORE_RELOS} CO-RE relocations", section=SECTION, offset=hdr_len + core[0])
     return BtfExt(
         _part(data, hdr_len, places[0], places[1], FUNC_INFO, btf),
         _part(data, hdr_len, places[2], places[3], LINE_INFO, btf),
-        _part(data, hdr_len, core[0], core[1], CORE_RELO, btf),
+        relos,
     )
 
 
@@ -69,11 +75,15 @@ def _part(data: bytes, hdr_len: int, offset: int, length: int, form: "np.dtype[A
         raise BtfError(f"records of {size} bytes, expected {form.itemsize} or more", section=SECTION, offset=at)
     at += 4
     out: dict[str, list[NDArray[Any]]] = {}
+    heads = 0
     while at < end:
         if end - at < _PAIR.size:
             raise BtfError(f"{end - at} bytes are left for a section's head, expected 8", section=SECTION, offset=at)
         name_off, count = _PAIR.unpack_from(data, at)
         start = at + _PAIR.size
+        heads += 1
+        if heads > MAX_SECTIONS:
+            raise BtfError(f"records of more than {MAX_SECTIONS} sections", section=SECTION, offset=at)
         if not count or count * size > end - start:
             raise BtfError(f"{count} records of {size} bytes in {end - start}", section=SECTION, offset=at + 4)
         words = np.frombuffer(data, "<u4", count * size // 4, start).reshape(count, size // 4)

@@ -17,6 +17,7 @@ SECTION = ".BTF"
 MAGIC = 0xEB9F
 HEADER_SIZE = 24
 MAX_SIZE = 16 << 20
+MAX_TYPES = 1 << 18
 MAX_NAME = 4096
 MAX_DEPTH = 32
 """Modifiers, typedefs and arrays between a name and what it stands for, as libbpf and Linux bound them."""
@@ -110,6 +111,8 @@ class Btf:
                     f"type {len(offsets) - 1} has kind {kind}, expected 1 to {_MAX_KIND}", section=SECTION, offset=at
                 )
             at += _FIXED[kind] + _MEMBER[kind] * (info & 0xFFFF)
+            if len(offsets) > MAX_TYPES:
+                raise BtfError(f"more than {MAX_TYPES} types", section=SECTION, offset=at)
         if at != end:
             raise BtfError(
                 f"type {len(offsets) - 1} ends at {at:#x}, the types at {end:#x}", section=SECTION, offset=offsets[-1]

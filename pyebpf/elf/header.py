@@ -96,6 +96,11 @@ def read_headers(data: memoryview) -> list[SectionHeader]:
             f"name table has type {seen}, expected {model.SHT_STRTAB}", section=TABLE, offset=64 * shstrndx
         )
     _check_names(data, headers, headers[shstrndx])
+    stored = sum(h.size for h in headers if h.type not in (model.SHT_NULL, model.SHT_NOBITS))
+    if stored > len(data):
+        raise ObjectError(
+            f"sections have {stored:#x} bytes, the file {len(data):#x}: they overlap", section=TABLE, offset=0
+        )
     return headers
 
 

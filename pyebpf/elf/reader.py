@@ -20,8 +20,9 @@ from pyebpf.errors import ObjectError
 
 MAX_FILE = 64 << 20
 MAX_NAMES = 32 << 20
-MAX_RECORDS = 1 << 18
-"""Bounds on what a hostile file can cost: bytes of a file, of all names; symbols or relocations."""
+MAX_SYMBOLS = 1 << 17
+MAX_RELOCATIONS = 1 << 16
+"""Bounds on what a hostile file can cost: bytes of a file and of all names, records of it that are read."""
 
 _SYMBOL = struct.Struct("<IBBHQQ")
 _REL = struct.Struct("<QQ")
@@ -71,8 +72,8 @@ def _string(table: Section, offset: int, place: Section, at: int) -> str:
 
 def _symbols(table: Section, sections: Sequence[Section]) -> tuple[Symbol, ...]:
     count = len(table.data) // checked.SYMBOL_SIZE
-    if count > MAX_RECORDS:
-        raise ObjectError(f"{count} symbols, expected at most {MAX_RECORDS}", section=table.name)
+    if count > MAX_SYMBOLS:
+        raise ObjectError(f"{count} symbols, expected at most {MAX_SYMBOLS}", section=table.name)
     strings = sections[table.link]
     out = []
     total = 0
@@ -106,8 +107,8 @@ def _relocations(sections: Sequence[Section]) -> dict[int, tuple[Relocation, ...
         if section.type == model.SHT_RELA:
             raise ObjectError("relocations are of type SHT_RELA, expected SHT_REL", section=section.name)
         count = len(section.data) // checked.REL_SIZE
-        if count + sum(map(len, out.values())) > MAX_RECORDS:
-            raise ObjectError(f"{count} relocations, expected at most {MAX_RECORDS}", section=section.name)
+        if count + sum(map(len, out.values())) > MAX_RELOCATIONS:
+            raise ObjectError(f"{count} relocations, expected at most {MAX_RELOCATIONS}", section=section.name)
         found = [Relocation(offset, info & 0xFFFFFFFF, info >> 32) for offset, info in _REL.iter_unpack(section.data)]
         out[target.index] = tuple(sorted([*out.get(target.index, ()), *found], key=lambda r: r.offset))
     return out

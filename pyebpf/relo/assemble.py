@@ -14,6 +14,7 @@ from pyebpf.errors import ObjectError
 from pyebpf.isa.insn import INSN_SIZE
 from pyebpf.relo.functions import Function, Functions
 
+MAX_PROGRAMS = 4096
 MAX_INSNS = 1 << 21
 """Instructions (and line records) of all programs of an object; a function is copied into each that calls it."""
 
@@ -38,7 +39,10 @@ def mains(functions: Functions) -> list[Function]:
     outside = [f for f in functions.all if f.section.name != ".text"]
     if not outside and len(functions.all) == 1:
         return functions.all
-    return [f for f in outside if f.is_global]
+    found = [f for f in outside if f.is_global]
+    if len(found) > MAX_PROGRAMS:
+        raise ObjectError(f"{len(found)} programs, expected at most {MAX_PROGRAMS}", section=found[0].section.name)
+    return found
 
 
 class Assembler:

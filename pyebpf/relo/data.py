@@ -11,12 +11,17 @@ from pyebpf.spec.collection import MapSpec, VariableSpec
 from pyebpf.spec.kinds import MapType
 
 MAX_VALUE = 0x7FFFFFFF
+MAX_VARIABLES = 1 << 14
+MAX_SECTIONS = 256
 _STORED = (".data", ".rodata")
 
 
 def data_sections(elf: ElfFile) -> list[Section]:
     """.data, .rodata, .bss and those with a further part to their name, in the file's order."""
-    return [s for s in elf.sections if s.size and _base(s) is not None]
+    found = [s for s in elf.sections if s.size and _base(s) is not None]
+    if len(found) > MAX_SECTIONS:
+        raise ObjectError(f"{len(found)} data sections, expected at most {MAX_SECTIONS}", section=found[0].name)
+    return found
 
 
 def _base(section: Section) -> str | None:
@@ -94,7 +99,7 @@ def kernel_name(section: str, object_name: str) -> str:
     return "".join(c if c.isascii() and (c.isalnum() or c in "_.") else "_" for c in prefix + suffix)
 
 
-def variables(elf: ElfFile, section: Section, btf: Btf | None) -> list[VariableSpec]:
+def variables(elf: ElfFile, section: Section, contents: bytes, btf: Btf | None) -> list[VariableSpec]:
     """The variables of a data section, by BTF, else by symbol."""
     datasec = btf.find(section.name, Kind.DATASEC) if btf else None
     found = []
@@ -106,6 +111,8 @@ def variables(elf: ElfFile, section: Section, btf: Btf | None) -> list[VariableS
         for s in elf.symbols_in(section):
             if s.type == model.STT_OBJECT and s.name:
                 found.append((s.name, s.value, s.size, 0, s.bind == model.STB_LOCAL))
+    if len(found) > MAX_VARIABLES:
+        raise ObjectError(f"{len(found)} variables, expected at most {MAX_VARIABLES}", section=section.name)
     out = []
     for name, offset, size, type_id, is_static in found:
         if offset + size > section.size:
@@ -114,7 +121,6 @@ def variables(elf: ElfFile, section: Section, btf: Btf | None) -> list[VariableS
                 section=section.name,
                 offset=offset,
             )
-        initial = section.data[offset : offset + size].tobytes()
         read_only = section.name.split(".")[1] == "rodata"
-        out.append(VariableSpec(name, section.name, offset, size, type_id, is_static, read_only, initial, btf))
+        out.append(VariableSpec(name, section.name, offset, size, type_id, is_static, read_only, contents, btf))
     return out

@@ -22,6 +22,10 @@ INSN = np.dtype([("code", "u1"), ("regs", "u1"), ("off", "<i2"), ("imm", "<i4")]
 CALL = table.BY_NAME["CALL_LOCAL"].opcode
 LD_IMM64 = table.BY_NAME["LD_IMM64"].opcode
 
+MAX_FUNCTIONS = 1 << 14
+MAX_INSNS = 1 << 21
+"""Bounds on the functions of an object and, since symbols may name the same code twice, on their instructions."""
+
 
 @dataclass(eq=False)
 class Function:
@@ -80,7 +84,13 @@ class Functions:
         code = np.frombuffer(section.data, INSN)
         symbols = self.elf.symbols_in(section)
         named = [s for s in symbols if s.type == model.STT_FUNC] or _untyped(section, symbols)
+        if len(self.all) + len(named) > MAX_FUNCTIONS:
+            raise ObjectError(f"more than {MAX_FUNCTIONS} functions", section=section.name)
         found = [_function(section, code, s) for s in named]
+        if sum(map(len, found)) + sum(map(len, self.all)) > MAX_INSNS:
+            raise ObjectError(f"functions have more than {MAX_INSNS} instructions", section=section.name)
+        for f in found:
+            f.insns = f.insns.copy()
         found.sort(key=lambda f: f.start)
         self.all += found
         self._in_section[section.index] = found
@@ -163,7 +173,7 @@ def _function(section: Section, code: NDArray[Any], symbol: Symbol) -> Function:
         symbol.name,
         section,
         start,
-        code[start : start + count].copy(),
+        code[start : start + count],
         symbol.bind != model.STB_LOCAL,
         symbol.visibility in (model.STV_HIDDEN, model.STV_INTERNAL),
     )

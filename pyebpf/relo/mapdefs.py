@@ -5,6 +5,7 @@ an array of as many ints as the number says, a member `key` that points to the k
 """
 
 import struct
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -22,6 +23,7 @@ LEGACY_SECTION = "maps"
 OF_MAPS = (MapType.ARRAY_OF_MAPS, MapType.HASH_OF_MAPS)
 POINTER_SIZE = 8
 LEGACY_SIZE = 20
+MAX_MAPS = 4096
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ def read_btf_maps(elf: ElfFile, btf: Btf | None) -> list[Definition]:
     datasec = btf.find(SECTION, Kind.DATASEC) if btf else None
     if btf is None or datasec is None:
         raise ObjectError("maps are defined but BTF does not describe them: compile with -g", section=SECTION)
+    if len(datasec.vars) > MAX_MAPS:
+        raise ObjectError(f"{len(datasec.vars)} maps, expected at most {MAX_MAPS}", section=SECTION)
     out = []
     for entry in datasec.vars:
         var = btf.type(entry.type)
@@ -73,7 +77,7 @@ def read_btf_maps(elf: ElfFile, btf: Btf | None) -> list[Definition]:
             )
         draft = _read_struct(btf, definition, var.name, is_inner=False)
         spec = replace(_finish(btf, draft), section=SECTION)
-        out.append(Definition(spec, section.index, entry.offset, definition.size, draft.values_at))
+        out.append(Definition(spec, section.index, entry.offset, entry.size, draft.values_at))
     return out
 
 
@@ -217,6 +221,8 @@ def read_legacy_maps(elf: ElfFile) -> list[Definition]:
 def _legacy_section(elf: ElfFile, section: Section) -> list[Definition]:
     symbols = [s for s in elf.symbols_in(section) if s.type in (STT_OBJECT, STT_NOTYPE) and s.name]
     symbols.sort(key=lambda s: s.value)
+    if len(symbols) > MAX_MAPS:
+        raise ObjectError(f"{len(symbols)} maps, expected at most {MAX_MAPS}", section=section.name)
     if not symbols or section.size % len(symbols) or len(section.data) != section.size:
         raise ObjectError(f"{section.size} bytes for {len(symbols)} maps", section=section.name, offset=0)
     size = section.size // len(symbols)
@@ -252,33 +258,30 @@ def with_slots(elf: ElfFile, definitions: list[Definition], programs: set[str]) 
     section = elf.section(SECTION)
     if section is None or section.index not in elf.relocations:
         return definitions
+    known = programs | {d.spec.name for d in definitions}
+    places = sorted((d.offset, i) for i, d in enumerate(definitions) if d.section == section.index)
     slots: dict[int, list[tuple[int, str]]] = {}
     for reloc in elf.relocations[section.index]:
         symbol = elf.symbol_of(section, reloc)
-        holder = next(
-            (i for i, d in enumerate(definitions) if d.offset <= reloc.offset < d.offset + max(d.size, 1)), None
-        )
-        # A flexible array lies behind the end of its struct.
-        if holder is None or definitions[holder].values_at < 0 or reloc.offset < _values(definitions[holder]):
-            holder = max(
-                (i for i, d in enumerate(definitions) if d.values_at >= 0 and _values(d) <= reloc.offset),
-                key=lambda i: definitions[i].offset,
-                default=None,
-            )
-        if holder is None or (reloc.offset - _values(definitions[holder])) % POINTER_SIZE:
+        at = bisect_right(places, (reloc.offset, len(definitions))) - 1
+        holder = places[at][1] if at >= 0 else -1
+        inside = reloc.offset - _values_start(definitions, holder)
+        if holder < 0 or inside < 0 or inside % POINTER_SIZE:
             raise ObjectError(
                 f"relocation against {symbol.name!r} is in no map's `values`", section=SECTION, offset=reloc.offset
             )
-        if symbol.name not in programs and symbol.name not in {d.spec.name for d in definitions}:
+        if symbol.name not in known:
             raise ObjectError(
                 f"`values` names {symbol.name!r}, no map or program", section=SECTION, offset=reloc.offset
             )
-        index = (reloc.offset - _values(definitions[holder])) // POINTER_SIZE
-        slots.setdefault(holder, []).append((index, symbol.name))
+        slots.setdefault(holder, []).append((inside // POINTER_SIZE, symbol.name))
     return [
         replace(d, spec=replace(d.spec, slots=tuple(slots[i]))) if i in slots else d for i, d in enumerate(definitions)
     ]
 
 
-def _values(definition: Definition) -> int:
-    return definition.offset + definition.values_at
+def _values_start(definitions: list[Definition], index: int) -> int:
+    """Where the slots of a map begin in the section; beyond it for one that has none."""
+    if index < 0 or definitions[index].values_at < 0:
+        return 1 << 64
+    return definitions[index].offset + definitions[index].values_at

@@ -139,8 +139,14 @@ class VariableSpec:
     type_id: int = 0
     is_static: bool = False
     read_only: bool = False
-    initial: bytes = field(default=b"", repr=False)
+    contents: bytes = field(default=b"", repr=False)
+    """Value 0 of the map, missing bytes zero."""
     btf: Btf | None = field(default=None, repr=False)
+
+    @property
+    def initial(self) -> bytes:
+        """Its bytes in the object; b"" in .bss, whose bytes are zero."""
+        return self.contents[self.offset : self.offset + self.size]
 
     @property
     def dtype(self) -> "np.dtype[Any] | None":

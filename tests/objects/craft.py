@@ -60,19 +60,21 @@ class Elf:
     def build(self) -> bytes:
         """The bytes."""
         strings = bytearray(b"\0")
+        known: dict[str, int] = {"": 0}
 
         def name(text: str) -> int:
-            at = len(strings)
-            strings.extend(text.encode() + b"\0")
-            return at
+            if text not in known:
+                known[text] = len(strings)
+                strings.extend(text.encode() + b"\0")
+            return known[text]
 
-        symbols = bytes(24)
+        symbols = bytearray(24)
         for s in self.symbols:
             symbols += struct.pack("<IBBHQQ", name(s.name), s.bind << 4 | s.type, s.other, s.section, s.value, s.size)
         string_index, symbol_index = len(self.sections) + 1, len(self.sections) + 2
-        every = [Sec("", type=0), *self.sections, Sec(".strtab", type=3), Sec(".symtab", symbols, 2, entsize=24)]
+        every = [Sec("", type=0), *self.sections, Sec(".strtab", type=3), Sec(".symtab", bytes(symbols), 2, entsize=24)]
         every[symbol_index].link = string_index
-        names = [name(s.name) if s.name else 0 for s in every]
+        names = [name(s.name) for s in every]
         every[string_index].data = bytes(strings)
         body, headers = bytearray(), b""
         for s, at in zip(every, names, strict=True):

@@ -15,7 +15,7 @@ object closes once, by `with` or `close()`.
 """
 
 from tests.linux.maps import LinuxMap, create_map
-from tests.linux.progs import LoadError, Prog, ProgInfo, TestRun, Verdict, btf_load, prog_load, verdict
+from tests.linux.progs import LoadError, Prog, ProgInfo, TestRun, Verdict, btf_load, prog_load, reason, verdict
 from tests.linux.sys import Fd, bpf
 
 __all__ = [
@@ -30,5 +30,6 @@ __all__ = [
     "btf_load",
     "create_map",
     "prog_load",
+    "reason",
     "verdict",
 ]

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -55,7 +56,7 @@ class Verdict:
 
     @property
     def message(self) -> str:
-        """The reason for a refusal: the last line before the statistics that is not state, code or source; else ""."""
+        """The reason for a refusal, else ""."""
         return "" if self.accepted else reason(self.log)
 
 
@@ -69,18 +70,20 @@ class LoadError(OSError):
 
 _STATE = (
     *("func#", "from ", "mark_precise", "verification time", "stack depth", "processed ", "; ", "max_states"),
-    *("caller:", "callee:", "returning from", "propagating "),
+    *("caller:", "callee:", "returning from", "to caller at", "propagating ", " R", " frame", "(", "Live regs", "  "),
 )
+_AT = re.compile(r"\d+: (?:\([0-9a-f]{2}\)|BUG_)", re.ASCII)
 
 
 def reason(log: str) -> str:
-    """The verifier's first message in a log at level 0 to 2 (levels above 0 hold states and instructions too)."""
-    lines = []
-    for line in log.splitlines():
-        head = line.split(":", 1)[0]
-        if line and not line.startswith(_STATE) and not head.isdigit() and not line.startswith((" R", " frame")):
-            lines.append(line)
-    return lines[-1] if lines else ""
+    """Why a program was refused: the first message after the last instruction of the log; "" if there is none."""
+    lines = log.splitlines()
+    last = max((n for n, line in enumerate(lines) if _AT.match(line)), default=-1)
+    for line in lines[last + 1 :]:
+        text = line.partition("processed ")[0]
+        if text and not text.startswith(_STATE) and not text.split(":", 1)[0].isdigit():
+            return text
+    return ""
 
 
 def _code(insns: bytes | Iterable[Insn]) -> bytes:

@@ -124,6 +124,8 @@ bool hashtab_unlink(struct hashtab *ht, const struct hashtab_pos *pos);
 bool hashtab_next(const struct hashtab *ht, uint64_t *cursor, struct hashtab_pos *pos);
 /* The key after `key` (NULL or unknown: the first); -ENOENT after the last. */
 int hashtab_next_key(const struct hashtab *ht, const void *key, void *next);
+/* Copies up to n entries from *cursor on out, packed; the number done, 0 at the end. */
+uint32_t hashtab_read(struct hashtab *ht, uint64_t *cursor, void *keys, void *values, uint32_t n);
 /* Removes up to n entries from *cursor on and copies them out, packed; the number done, 0 at the end. */
 uint32_t hashtab_drain(struct hashtab *ht, uint64_t *cursor, void *keys, void *values, uint32_t n);
 /* Live entries; exact when no insert or delete is in flight. */

@@ -4,29 +4,31 @@
 #include "hashtab.h"
 #include "hashtab_slab.h"
 
-/* A heavy barrier serves this many removals of a drain. */
-#define DRAIN_GROUP 256
+/* Entries that are found before the first of them is copied; of a drain, removals that one heavy barrier serves. */
+#define GROUP 64
 
 bool hashtab_next(const struct hashtab *ht, uint64_t *cursor, struct hashtab_pos *pos)
 {
-	uint64_t end = (uint64_t)ht->n_buckets * HASHTAB_SLOTS;
+	uint32_t at = (uint32_t)(*cursor / HASHTAB_SLOTS), slot = (uint32_t)(*cursor % HASHTAB_SLOTS);
 
-	for (uint64_t at = *cursor; at < end; at++) {
-		struct hashtab_bucket *bucket = &ht->buckets[at / HASHTAB_SLOTS];
-		uint32_t slot = (uint32_t)(at % HASHTAB_SLOTS);
+	for (; at < ht->n_buckets; at++, slot = 0) {
+		struct hashtab_bucket *bucket = &ht->buckets[at];
 
-		/* A tag that is seen set comes after its index (publish); an index that is 0 is a delete in flight. */
-		if (!__atomic_load_n(&bucket->tag[slot], __ATOMIC_ACQUIRE))
-			continue;
-		pos->elem = __atomic_load_n(&bucket->index[slot], __ATOMIC_ACQUIRE);
-		if (!pos->elem)
-			continue;
-		pos->bucket = bucket;
-		pos->slot = slot;
-		*cursor = at + 1;
-		return true;
+		for (; slot < HASHTAB_SLOTS; slot++) {
+			/* A tag that is seen set comes after its index (publish); an index that is 0 is a delete in
+			 * flight. */
+			if (!__atomic_load_n(&bucket->tag[slot], __ATOMIC_ACQUIRE))
+				continue;
+			pos->elem = __atomic_load_n(&bucket->index[slot], __ATOMIC_ACQUIRE);
+			if (!pos->elem)
+				continue;
+			pos->bucket = bucket;
+			pos->slot = slot;
+			*cursor = (uint64_t)at * HASHTAB_SLOTS + slot + 1;
+			return true;
+		}
 	}
-	*cursor = end;
+	*cursor = (uint64_t)ht->n_buckets * HASHTAB_SLOTS;
 	return false;
 }
 
@@ -43,10 +45,34 @@ int hashtab_next_key(const struct hashtab *ht, const void *key, void *next)
 	return 0;
 }
 
-/* One group; the values are read after the barrier, as hashtab_take does. */
+static void copy_out(const struct hashtab *ht, const uint32_t *elems, uint32_t n, char *keys, char *values)
+{
+	size_t value_size = hashtab_user_value_size(ht);
+
+	for (uint32_t i = 0; i < n; i++) {
+		memcpy(keys + (size_t)i * ht->key_size, hashtab_key(ht, elems[i]), ht->key_size);
+		hashtab_read_value(ht, elems[i], values + i * value_size);
+	}
+}
+
+/* Reading: the elements lie anywhere, so all of a group are asked for before the first is looked at. */
+static uint32_t read_group(struct hashtab *ht, uint64_t *cursor, char *keys, char *values, uint32_t n)
+{
+	uint32_t elems[GROUP], done = 0;
+	struct hashtab_pos pos;
+
+	while (done < n && hashtab_next(ht, cursor, &pos)) {
+		__builtin_prefetch(hashtab_key(ht, pos.elem));
+		elems[done++] = pos.elem;
+	}
+	copy_out(ht, elems, done, keys, values);
+	return done;
+}
+
+/* Removing: the values are read after the barrier, as hashtab_take does. */
 static uint32_t drain_group(struct hashtab *ht, uint64_t *cursor, char *keys, char *values, uint32_t n)
 {
-	uint32_t elems[DRAIN_GROUP], done = 0;
+	uint32_t elems[GROUP], done = 0;
 	struct hashtab_pos pos;
 
 	while (done < n && hashtab_next(ht, cursor, &pos)) {
@@ -59,27 +85,33 @@ static uint32_t drain_group(struct hashtab *ht, uint64_t *cursor, char *keys, ch
 		slab_retire(ht, pos.elem, true);
 		elems[done++] = pos.elem;
 	}
-	if (!done)
-		return 0;
-	epoch_heavy_barrier();
-	for (uint32_t i = 0; i < done; i++) {
-		memcpy(keys + (size_t)i * ht->key_size, hashtab_key(ht, elems[i]), ht->key_size);
-		hashtab_read_value(ht, elems[i], values + (size_t)i * hashtab_user_value_size(ht));
+	if (done)
+		epoch_heavy_barrier();
+	copy_out(ht, elems, done, keys, values);
+	return done;
+}
+
+typedef uint32_t group_fn(struct hashtab *ht, uint64_t *cursor, char *keys, char *values, uint32_t n);
+
+static uint32_t by_groups(struct hashtab *ht, group_fn *group, uint64_t *cursor, char *keys, char *values, uint32_t n)
+{
+	size_t value_size = hashtab_user_value_size(ht);
+	uint32_t done = 0, got = 1;
+
+	while (got && done < n) {
+		got = group(ht, cursor, keys + (size_t)done * ht->key_size, values + done * value_size,
+			    n - done < GROUP ? n - done : GROUP);
+		done += got;
 	}
 	return done;
 }
 
+uint32_t hashtab_read(struct hashtab *ht, uint64_t *cursor, void *keys, void *values, uint32_t n)
+{
+	return by_groups(ht, read_group, cursor, keys, values, n);
+}
+
 uint32_t hashtab_drain(struct hashtab *ht, uint64_t *cursor, void *keys, void *values, uint32_t n)
 {
-	uint32_t done = 0, got;
-
-	do {
-		uint32_t want = n - done < DRAIN_GROUP ? n - done : DRAIN_GROUP;
-
-		got = want ? drain_group(ht, cursor, (char *)keys + (size_t)done * ht->key_size,
-					 (char *)values + (size_t)done * hashtab_user_value_size(ht), want)
-			   : 0;
-		done += got;
-	} while (got);
-	return done;
+	return by_groups(ht, drain_group, cursor, keys, values, n);
 }

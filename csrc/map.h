@@ -57,7 +57,9 @@ struct map_ops {
 	int (*next_key)(struct ebpf_map *map, const void *key, void *next);
 	int (*lookup_and_erase)(struct ebpf_map *map, const void *key, void *value, uint64_t flags);
 
-	/* Removes up to n entries and copies them out, packed; the number, 0 at the end.  NULL: not for this type. */
+	/* Copies up to n entries out, packed; the number, 0 at the end.  NULL: by next. */
+	uint32_t (*read)(struct ebpf_map *map, uint64_t *cursor, void *keys, void *values, uint32_t n);
+	/* As read, and removes them.  NULL: not for this type. */
 	uint32_t (*drain)(struct ebpf_map *map, uint64_t *cursor, void *keys, void *values, uint32_t n);
 	/* Entries now; NULL: max_entries. */
 	uint32_t (*count)(struct ebpf_map *map);

@@ -17,57 +17,54 @@ static void read_value(const struct ebpf_map *map, const void *from, char *value
 		words_load(value + off, from, step);
 }
 
-static uint32_t lookup_step(struct ebpf_map *map, struct map_cursor *cursor, char *keys, char *values, uint32_t n)
+static uint32_t read_by_next(struct ebpf_map *map, uint64_t *cursor, void *keys, void *values, uint32_t n)
 {
+	struct map_cursor at = { .at = *cursor };
 	uint32_t done = 0;
 
-	epoch_enter();
-	while (done < n && map->ops->next(map, cursor)) {
-		memcpy(keys + (size_t)done * map->key_size, cursor->key, map->key_size);
-		read_value(map, cursor->value, values + (size_t)done * map->user_value_size);
+	while (done < n && map->ops->next(map, &at)) {
+		memcpy((char *)keys + (size_t)done * map->key_size, at.key, map->key_size);
+		read_value(map, at.value, (char *)values + (size_t)done * map->user_value_size);
 		done++;
 	}
-	epoch_exit();
+	*cursor = at.at;
+	return done;
+}
+
+typedef uint32_t walk_fn(struct ebpf_map *map, uint64_t *cursor, void *keys, void *values, uint32_t n);
+
+static uint32_t by_steps(struct ebpf_map *map, walk_fn *walk, uint64_t *cursor, void *keys, void *values, uint32_t n)
+{
+	uint32_t done = 0, got = 1;
+
+	while (got && done < n) {
+		epoch_enter();
+		got = walk(map, cursor, (char *)keys + (size_t)done * map->key_size,
+			   (char *)values + (size_t)done * map->user_value_size,
+			   n - done < MAP_BATCH_STEP ? n - done : MAP_BATCH_STEP);
+		epoch_exit();
+		done += got;
+	}
 	return done;
 }
 
 int map_batch_lookup(struct ebpf_map *map, uint64_t *cursor, void *keys, void *values, uint32_t n, uint32_t *done)
 {
-	struct map_cursor at = { .at = *cursor };
-	uint32_t got;
-
 	*done = 0;
 	if (!map->ops->next)
 		return -EBPF_ENOTSUPP;
-	do {
-		uint32_t want = n - *done < MAP_BATCH_STEP ? n - *done : MAP_BATCH_STEP;
-
-		got = lookup_step(map, &at, (char *)keys + (size_t)*done * map->key_size,
-				  (char *)values + (size_t)*done * map->user_value_size, want);
-		*done += got;
-	} while (got && *done < n);
-	*cursor = at.at;
+	*done = by_steps(map, map->ops->read ? map->ops->read : read_by_next, cursor, keys, values, n);
 	return 0;
 }
 
 int map_batch_drain(struct ebpf_map *map, uint64_t *cursor, void *keys, void *values, uint32_t n, uint32_t *done)
 {
-	uint32_t got;
-
 	*done = 0;
 	if (!map->ops->drain)
 		return -EBPF_ENOTSUPP;
 	if (__atomic_load_n(&map->frozen, __ATOMIC_ACQUIRE))
 		return -EPERM;
-	do {
-		uint32_t want = n - *done < MAP_BATCH_STEP ? n - *done : MAP_BATCH_STEP;
-
-		epoch_enter();
-		got = map->ops->drain(map, cursor, (char *)keys + (size_t)*done * map->key_size,
-				      (char *)values + (size_t)*done * map->user_value_size, want);
-		epoch_exit();
-		*done += got;
-	} while (got && *done < n);
+	*done = by_steps(map, map->ops->drain, cursor, keys, values, n);
 	return 0;
 }
 

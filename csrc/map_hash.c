@@ -108,6 +108,11 @@ static bool hash_next(struct ebpf_map *map, struct map_cursor *cursor)
 	return true;
 }
 
+static uint32_t hash_read(struct ebpf_map *map, uint64_t *cursor, void *keys, void *values, uint32_t n)
+{
+	return hashtab_read(table(map), cursor, keys, values, n);
+}
+
 static uint32_t hash_drain(struct ebpf_map *map, uint64_t *cursor, void *keys, void *values, uint32_t n)
 {
 	return hashtab_drain(table(map), cursor, keys, values, n);
@@ -130,7 +135,7 @@ static void hash_destroy(struct ebpf_map *map)
 	.check = hash_check, .create = hash_create, .destroy = hash_destroy, .lookup = lookup_fn,                      \
 	.update = hash_update, .erase = hash_erase, .next = hash_next, .user_lookup = hash_user_lookup,                \
 	.user_update = hash_update, .next_key = hash_next_key, .lookup_and_erase = hash_lookup_and_erase,              \
-	.drain = hash_drain, .count = hash_count, .inline_kind = MAP_INLINE_NONE
+	.read = hash_read, .drain = hash_drain, .count = hash_count, .inline_kind = MAP_INLINE_NONE
 
 #define HASH_ROW(lookup_fn) { .type = BPF_MAP_TYPE_HASH, .name = "hash", HASH_OPS(lookup_fn) }
 #define PERCPU_ROW(lookup_fn)                                                                                          \

@@ -1,5 +1,6 @@
 # Maps.
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize, PyByteArray_Resize
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.errno cimport E2BIG, EAGAIN, EEXIST, EINVAL, ENOENT, EPERM
 
@@ -316,10 +317,10 @@ cdef class NativeMap:
 
     cdef _walk(self, uint64_t cursor, uint32_t n, bint remove):
         cdef size_t ks = self.map.key_size, vs = self.map.user_value_size
-        cdef bytearray keys = bytearray(ks * n), values = bytearray(vs * n)
-        cdef uint8_t[::1] k = keys, v = values
-        cdef void *kp = &k[0] if k.shape[0] else NULL
-        cdef void *vp = &v[0] if v.shape[0] else NULL
+        cdef bytearray keys = PyByteArray_FromStringAndSize(NULL, ks * n)
+        cdef bytearray values = PyByteArray_FromStringAndSize(NULL, vs * n)
+        cdef void *kp = PyByteArray_AS_STRING(keys)
+        cdef void *vp = PyByteArray_AS_STRING(values)
         cdef uint32_t done = 0
         cdef int rc
         with nogil:
@@ -327,10 +328,9 @@ cdef class NativeMap:
                 rc = map_batch_drain(self.map, &cursor, kp, vp, n, &done)
             else:
                 rc = map_batch_lookup(self.map, &cursor, kp, vp, n, &done)
-        check(rc, NULL)
-        k = v = None
-        del keys[ks * done:]
-        del values[vs * done:]
+        self._check(rc, "drain" if remove else "batch lookup")
+        PyByteArray_Resize(keys, ks * done)
+        PyByteArray_Resize(values, vs * done)
         return keys, values, cursor, done
 
     def update_batch(self, const uint8_t[::1] keys not None, const uint8_t[::1] values not None, uint64_t flags=0):

@@ -171,7 +171,7 @@ uint32_t prog_stats_users;
 
 void prog_stats_enable(bool on)
 {
-	__atomic_add_fetch(&prog_stats_users, on ? 1 : -1, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&prog_stats_users, on ? 1u : UINT32_MAX, __ATOMIC_RELAXED);
 }
 
 static uint64_t now_ns(void)

@@ -136,6 +136,7 @@ static int sock_source_drain(struct event_source *base, struct ebpf_prog *prog, 
 	int n;
 
 	reset_batch(source);
+	errno = 0;
 	n = recvmmsg(source->fd, source->msgs, BATCH, MSG_DONTWAIT | MSG_TRUNC, NULL);
 	if (n < 0) {
 		*idle = true;

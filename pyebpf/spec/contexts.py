@@ -121,3 +121,91 @@ LAYOUTS: dict[ProgType, ContextLayout] = {
 }
 """Program types whose context is rewritten. The others (pt_regs, trace records, raw arguments, perf
 data, a syscall program's own buffer) have Linux's bytes as they are and need no native struct."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRule:
+    """Which accesses of bytes start..end-1 of a context are allowed: aligned, of one of the sizes, inside.
+
+    kind: what a load gives; a pointer is never loaded sign-extended.
+    """
+
+    start: int
+    end: int
+    read: frozenset[int] = frozenset((1, 2, 4))
+    write: frozenset[int] = frozenset()
+    kind: FieldKind = FieldKind.SCALAR
+
+
+@dataclass(frozen=True, slots=True)
+class ContextRules:
+    """What a program type may do with its context, its packet and its LD_ABS (Linux: bpf_verifier_ops).
+
+    packet: "" no packet pointers, "r" or "rw" what may be done through them.  ld_abs: LD_ABS and LD_IND exist.
+    devmap_only: offset that needs attach type BPF_XDP_DEVMAP, -1.
+    """
+
+    rules: tuple[AccessRule, ...]
+    packet: str = ""
+    ld_abs: bool = False
+    devmap_only: int = -1
+
+
+_WORD = frozenset((4,))
+_LONG = frozenset((8,))
+_ANY = frozenset((1, 2, 4, 8))
+
+
+def _skb_rules(names: str, writable: str) -> tuple[AccessRule, ...]:
+    """Rules of the named __sk_buff fields."""
+    whole = {"remote_ip4", "local_ip4", "remote_ip6", "local_ip6", "data", "data_end", "data_meta"}
+    rows = []
+    for f in SK_BUFF.fields:
+        if f.name not in names.split():
+            continue
+        if f.name == "cb":
+            read = write = _ANY
+        elif f.size == 8:
+            read = write = _LONG
+        else:
+            read, write = (_WORD if f.name in whole else frozenset((1, 2, 4))), _WORD
+        if f.name == "tstamp_type":
+            read = frozenset((1,))
+        rows.append(
+            AccessRule(f.offset, f.offset + f.size, read, write if f.name in writable.split() else frozenset(), f.kind)
+        )
+    return tuple(rows)
+
+
+_COMMON = (
+    "len pkt_type mark queue_mapping protocol vlan_present vlan_tci vlan_proto priority ingress_ifindex ifindex "
+    "tc_index cb hash napi_id gso_segs gso_size sk "
+)
+_SOCKET_FIELDS = _COMMON + "family remote_ip4 local_ip4 remote_ip6 local_ip6 remote_port local_port"
+_TC_FIELDS = _COMMON + "tc_classid data data_end data_meta tstamp wire_len tstamp_type hwtstamp"
+_TC = ContextRules(
+    _skb_rules(_TC_FIELDS, "mark tc_index priority tc_classid cb tstamp queue_mapping"), packet="rw", ld_abs=True
+)
+PT_REGS_SIZE = 168
+MAX_TRACE_SIZE = 8192
+MAX_RAW_ARGS = 12
+
+RULES: dict[ProgType, ContextRules] = {
+    ProgType.SOCKET_FILTER: ContextRules(_skb_rules(_SOCKET_FIELDS, "cb"), ld_abs=True),
+    ProgType.SCHED_CLS: _TC,
+    ProgType.SCHED_ACT: _TC,
+    ProgType.FLOW_DISSECTOR: ContextRules(_skb_rules("data data_end flow_keys", ""), packet="r"),
+    ProgType.XDP: ContextRules(
+        tuple(AccessRule(f.offset, f.offset + f.size, _WORD, kind=f.kind) for f in XDP_MD.fields),
+        packet="rw",
+        devmap_only=20,
+    ),
+    ProgType.KPROBE: ContextRules((AccessRule(0, PT_REGS_SIZE, _ANY),)),
+    ProgType.TRACEPOINT: ContextRules((AccessRule(8, MAX_TRACE_SIZE, _ANY),)),
+    ProgType.RAW_TRACEPOINT: ContextRules((AccessRule(0, 8 * MAX_RAW_ARGS, _ANY),)),
+    ProgType.PERF_EVENT: ContextRules(
+        (AccessRule(0, PT_REGS_SIZE, _LONG), AccessRule(PT_REGS_SIZE, PT_REGS_SIZE + 16, _ANY))
+    ),
+    ProgType.SYSCALL: ContextRules((AccessRule(0, 0xFFFF, _ANY, _ANY),)),
+}
+"""Program types that the verifier knows."""

@@ -1,0 +1,230 @@
+"""Arithmetic instructions: legality, then scalars or pointers."""
+
+from __future__ import annotations
+
+import cython
+
+if not cython.compiled:
+    from pyebpf.bits import S32_MAX, bint, i32, shl64, status, u64, wrap32, wrap64
+    from pyebpf.verify.access import assign_id, is_pointer, leaks, read_reg, unknown_reg, write_reg
+    from pyebpf.verify.alu import negate, scalar_op
+    from pyebpf.verify.bounds import (
+        check_sane, mark_const_scalar, mark_known, mark_unknown, sync_bounds, zero_extend,
+    )  # fmt: skip
+    from pyebpf.verify.env import Env, fail, reg, unsupported
+    from pyebpf.verify.model import (
+        ADD, ADD_CONST, ARSH, C_ALU64, DIV, EACCES, EINVAL, END, LSH, MOD, MOV, NEG, RSH, SCALAR, SRC_X, SUB, InsP,
+        RegP, clear_reg,
+    )  # fmt: skip
+    from pyebpf.verify.pointers import SIGNS, pointer_op
+    from pyebpf.verify.precision import mark_precise
+    from pyebpf.verify.signext import sign_extend, sign_extend32
+    from pyebpf.verify.stack import width
+
+
+def check_unary(env: Env, ins: InsP, op: i32) -> status:
+    """neg and the byte swaps."""
+    dst: i32 = ins.dst
+    is64: bint = ins.cls == C_ALU64
+    if op == NEG:
+        if ins.code & SRC_X or ins.src or ins.off or ins.imm:
+            return fail(env, EINVAL, "BPF_NEG uses reserved fields")
+    elif (
+        ins.src or ins.off or (ins.imm != 16 and ins.imm != 32 and ins.imm != 64) or (is64 and ins.code & SRC_X)
+    ):  # fmt: skip
+        return fail(env, EINVAL, "BPF_END uses reserved fields")
+    read_reg(env, dst)
+    if leaks(env, reg(env, dst)):
+        return fail(env, EACCES, f"R{dst} pointer arithmetic prohibited")
+    write_reg(env, dst)
+    d = reg(env, dst)
+    if op == NEG and d.kind == SCALAR:
+        negate(d, env.fake + 0, is64)
+    else:
+        unknown_reg(env, dst)
+    check_sane(d)
+    return 0
+
+
+def clear_id(r: RegP) -> None:
+    """Equal to nothing else."""
+    r.id = 0
+    if r.kind == SCALAR:
+        r.off = 0
+
+
+def move_signed(env: Env, ins: InsP, is64: bint) -> status:
+    """r = (s8, s16, s32)r"""
+    s = reg(env, ins.src)
+    d = reg(env, ins.dst)
+    nbits: i32 = ins.off
+    if s.kind != SCALAR:
+        unknown_reg(env, ins.dst)
+        if not is64:
+            zero_extend(d)
+            sync_bounds(d)
+        return 0
+    unchanged: bint = s.umax < shl64(1, nbits - 1)
+    if unchanged:
+        assign_id(env, s)
+    d[0] = s[0]
+    if not unchanged:
+        clear_id(d)
+    if is64:
+        sign_extend(d, nbits // 8)
+    else:
+        sign_extend32(d, nbits // 8)
+        zero_extend(d)
+        sync_bounds(d)
+    return 0
+
+
+def move_reg(env: Env, ins: InsP, is64: bint) -> status:
+    """r = r, or its low half."""
+    s = reg(env, ins.src)
+    d = reg(env, ins.dst)
+    if is64:
+        if ins.off:
+            if leaks(env, s):
+                return fail(env, EACCES, f"R{ins.src} sign-extension part of pointer")
+            return move_signed(env, ins, True)
+        assign_id(env, s)
+        d[0] = s[0]
+        return 0
+    if leaks(env, s):
+        return fail(env, EACCES, f"R{ins.src} partial copy of pointer")
+    if ins.off:
+        return move_signed(env, ins, False)
+    if s.kind != SCALAR:
+        unknown_reg(env, ins.dst)
+    else:
+        fits: bint = width(s) <= 32
+        if fits:
+            assign_id(env, s)
+        d[0] = s[0]
+        if not fits:
+            clear_id(d)
+    zero_extend(d)
+    sync_bounds(d)
+    return 0
+
+
+def check_move(env: Env, ins: InsP) -> status:
+    """mov and movsx."""
+    is64: bint = ins.cls == C_ALU64
+    if ins.code & SRC_X:
+        if is64 and ins.off == 1:
+            return unsupported(env, "addr_space_cast")
+        if (ins.off != 0 and ins.off != 8 and ins.off != 16 and (ins.off != 32 or not is64)) or ins.imm:
+            return fail(env, EINVAL, "BPF_MOV uses reserved fields")
+        read_reg(env, ins.src)
+    elif ins.src or ins.off:
+        return fail(env, EINVAL, "BPF_MOV uses reserved fields")
+    write_reg(env, ins.dst)
+    if ins.code & SRC_X:
+        move_reg(env, ins, is64)
+    else:
+        d = reg(env, ins.dst)
+        d.precise = 0 if env.bpf_capable else 1
+        mark_const_scalar(d, wrap64(ins.imm) if is64 else wrap32(wrap64(ins.imm)))
+    check_sane(reg(env, ins.dst))
+    return 0
+
+
+def link_sum(env: Env, op: i32, is64: bint, d: RegP, s: RegP) -> None:
+    """After d += constant, d is still known relative to what it was a copy of; after anything else it is not."""
+    if env.bpf_capable and op == ADD and is64 and d.id and s.tm == 0:
+        if d.id & ADD_CONST or s.tv > wrap64(S32_MAX):
+            d.id = 0
+            d.off = 0
+        else:
+            d.id = d.id | ADD_CONST
+            d.off = s.tv
+    else:
+        clear_id(d)
+
+
+def compute_reg(env: Env, op: i32, is64: bint, dst: i32, src: i32) -> status:
+    """r OP= r"""
+    d = reg(env, dst)
+    s = reg(env, src)
+    a = env.fake + 2
+    b = env.fake + 3
+    if is_pointer(s):
+        if is_pointer(d):
+            if op == SUB and env.allow_ptr_leaks:
+                unknown_reg(env, dst)
+                return 0
+            return fail(env, EACCES, f"R{dst} pointer {SIGNS[op >> 4]} pointer prohibited")
+        mark_precise(env, dst)
+        a[0] = s[0]
+        b[0] = d[0]
+        return pointer_op(env, op, is64, dst, d, a, b, True)
+    if is_pointer(d):
+        mark_precise(env, src)
+        a[0] = d[0]
+        b[0] = s[0]
+        return pointer_op(env, op, is64, dst, d, a, b, False)
+    if d.precise:
+        mark_precise(env, src)
+    b[0] = s[0]
+    scalar_op(op, is64, d, b)
+    link_sum(env, op, is64, d, b)
+    return 0
+
+
+def compute_imm(env: Env, op: i32, is64: bint, dst: i32, imm: i32) -> status:
+    """r OP= constant"""
+    d = reg(env, dst)
+    a = env.fake + 2
+    b = env.fake + 3
+    clear_reg(b)
+    b.kind = SCALAR
+    mark_known(b, wrap64(imm))
+    if is_pointer(d):
+        a[0] = d[0]
+        return pointer_op(env, op, is64, dst, d, a, b, False)
+    scalar_op(op, is64, d, b)
+    link_sum(env, op, is64, d, b)
+    return 0
+
+
+def check_binary(env: Env, ins: InsP, op: i32) -> status:
+    """All operations of two operands."""
+    is64: bint = ins.cls == C_ALU64
+    division: bint = op == DIV or op == MOD
+    nbits: i32 = 64 if is64 else 32
+    bad_off: bint = ins.off > 1 or (ins.off == 1 and not division)
+    if ins.code & SRC_X:
+        if ins.imm or bad_off:
+            return fail(env, EINVAL, "BPF_ALU uses reserved fields")
+        read_reg(env, ins.src)
+    elif ins.src or bad_off:
+        return fail(env, EINVAL, "BPF_ALU uses reserved fields")
+    read_reg(env, ins.dst)
+    if not ins.code & SRC_X:
+        if division and ins.imm == 0:
+            return fail(env, EINVAL, "div by zero")
+        if (op == LSH or op == RSH or op == ARSH) and (ins.imm < 0 or ins.imm >= nbits):
+            return fail(env, EINVAL, f"invalid shift {ins.imm}")
+    write_reg(env, ins.dst)
+    if ins.off < 0:
+        return unsupported(env, "arithmetic with a negative offset field")
+    if ins.code & SRC_X:
+        compute_reg(env, op, is64, ins.dst, ins.src)
+    else:
+        compute_imm(env, op, is64, ins.dst, ins.imm)
+    check_sane(reg(env, ins.dst))
+    return 0
+
+
+def check_alu(env: Env, ins: InsP) -> status:
+    """An instruction of class ALU or ALU64."""
+    op: i32 = ins.code & 0xF0
+    if op == END or op == NEG:
+        return check_unary(env, ins, op)
+    if op == MOV:
+        return check_move(env, ins)
+    if op > END:
+        return fail(env, EINVAL, f"invalid BPF_ALU opcode {op:x}")
+    return check_binary(env, ins, op)

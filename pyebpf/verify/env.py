@@ -1,0 +1,312 @@
+"""The verifier's workspace for one program."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cython
+
+from pyebpf.errors import VerifierError
+from pyebpf.isa.disasm import format_insn
+from pyebpf.isa.insn import decode
+
+if not cython.compiled:
+    from pyebpf.bits import bint, i32, status, u32, u64
+    from pyebpf.verify.log import Log, log_text, log_write
+    from pyebpf.verify.model import (
+        MAX_FRAMES, SLOT0, AuxP, HistP, InsP, RegP, U64P, alloc_aux, alloc_ins, alloc_regs, alloc_u64, free_array,
+        grow_hist,
+    )  # fmt: skip
+    from pyebpf.verify.state import Frame, State
+
+ID_MAP_SIZE = 600
+
+
+class Subfunc:
+    """A function of the program: instructions start..end-1, and what is known of it.
+
+    depth: bytes of stack it uses.  is_callback: entered by a helper.
+    """
+
+    __slots__ = (
+        "depth", "end", "has_ld_abs", "has_tail_call", "is_async", "is_callback", "name", "start", "tail_reachable",
+        "changes_pkt",
+    )  # fmt: skip
+    start: i32
+    end: i32
+    depth: i32
+    is_callback: bint
+    is_async: bint
+    has_tail_call: bint
+    tail_reachable: bint
+    has_ld_abs: bint
+    changes_pkt: bint
+    name: str
+
+    def __init__(self, start: i32) -> None:
+        self.start = start
+        self.end = 0
+        self.depth = 0
+        self.is_callback = False
+        self.is_async = False
+        self.has_tail_call = False
+        self.tail_reachable = False
+        self.has_ld_abs = False
+        self.changes_pkt = False
+        self.name = ""
+
+
+class Env:
+    """Everything the verification of one program shares.
+
+    program: VerifierInput.  desc: raw instructions as Insn.  maps: MapDesc of the maps it uses.
+    state: the state explored, frame: its current frame.  pending: branches not taken yet, newest last.
+    explored: stored states by bucket.  bt_*: what precision tracking looks for.
+    """
+
+    __slots__ = (
+        "allow_ptr_leaks", "allow_uninit_stack", "aux", "bpf_capable", "bt_frame", "bt_regs", "bt_slots", "bypass_spec",
+        "cur_hist", "ctx_rules", "ctx_writes", "explored", "explored_size", "facts_aux", "fake", "flags", "frame",
+        "free_list", "func_names", "funcs", "helper_maps", "hist", "hist_cap", "hist_len", "id_gen", "idmap_cur",
+        "idmap_n", "idmap_old", "insn_idx", "insns", "jmps", "kind_of_attach", "last_linfo", "lines", "linked",
+        "linked_n", "live", "live_cur", "log", "map_keys", "map_refs", "maps", "max_ctx_off", "max_states", "n",
+        "peak_states", "pending", "pkt_alignment", "pos_line", "prev_idx", "prev_insn_pos", "prev_jmps", "prev_log_pos",
+        "prev_processed", "processed", "prog_type", "program", "raw", "scr_regs", "scr_slots", "seen_direct_write",
+        "state", "state_freq", "strict_align", "tmp_id", "total_states", "write_masks", "sccs", "test_invariants",
+        "longest_mark", "gpl",
+    )  # fmt: skip
+    program: object
+    prog_type: i32
+    insns: InsP
+    aux: AuxP
+    n: i32
+    raw: list
+    maps: list
+    map_refs: dict
+    funcs: list
+    func_names: dict
+    log: Log
+    lines: dict
+    last_linfo: object
+    pos_line: i32
+    state: State
+    frame: Frame
+    pending: list
+    explored: list
+    free_list: list
+    explored_size: i32
+    insn_idx: i32
+    prev_idx: i32
+    processed: i32
+    prev_processed: i32
+    jmps: i32
+    prev_jmps: i32
+    total_states: i32
+    peak_states: i32
+    max_states: i32
+    longest_mark: i32
+    id_gen: u32
+    hist: HistP
+    hist_len: i32
+    hist_cap: i32
+    cur_hist: i32
+    fake: RegP
+    scr_regs: u32
+    scr_slots: u64
+    prev_log_pos: i32
+    prev_insn_pos: i32
+    bt_frame: i32
+    bt_regs: U64P
+    bt_slots: U64P
+    idmap_old: U64P
+    idmap_cur: U64P
+    idmap_n: i32
+    tmp_id: u32
+    linked: U64P
+    linked_n: i32
+    write_masks: U64P
+    live: dict
+    live_cur: object
+    sccs: dict
+    bpf_capable: bint
+    allow_ptr_leaks: bint
+    allow_uninit_stack: bint
+    bypass_spec: bint
+    strict_align: bint
+    state_freq: bint
+    test_invariants: bint
+    gpl: bint
+    seen_direct_write: bint
+    max_ctx_off: i32
+    ctx_rules: object
+    ctx_writes: bint
+    flags: i32
+    facts_aux: dict
+    helper_maps: dict
+    map_keys: dict
+    kind_of_attach: i32
+    pkt_alignment: i32
+
+    def __init__(self, program: Any, log: Log) -> None:
+        self.program = program
+        self.log = log
+        self.prog_type = program.prog_type
+        self.raw = list(decode(program.insns))
+        self.n = len(self.raw)
+        self.insns = alloc_ins(self.n + 1)
+        self.aux = alloc_aux(self.n + 1)
+        self.maps = []
+        self.map_refs = {}
+        self.funcs = []
+        self.func_names = {}
+        self.lines = {}
+        self.last_linfo = None
+        self.pos_line = 0
+        self.state = None
+        self.frame = None
+        self.pending = []
+        self.explored = []
+        self.free_list = []
+        self.explored_size = 0
+        self.insn_idx = 0
+        self.prev_idx = -1
+        self.processed = 0
+        self.prev_processed = 0
+        self.jmps = 0
+        self.prev_jmps = 0
+        self.total_states = 0
+        self.peak_states = 0
+        self.max_states = 0
+        self.longest_mark = 0
+        self.id_gen = 0
+        self.hist_cap = 256
+        self.hist = grow_hist(None, 256)
+        self.hist_len = 0
+        self.cur_hist = -1
+        self.fake = alloc_regs(8)
+        self.scr_regs = 0
+        self.scr_slots = 0
+        self.prev_log_pos = 0
+        self.prev_insn_pos = 0
+        self.bt_frame = 0
+        self.bt_regs = alloc_u64(MAX_FRAMES)
+        self.bt_slots = alloc_u64(MAX_FRAMES)
+        self.idmap_old = alloc_u64(ID_MAP_SIZE)
+        self.idmap_cur = alloc_u64(ID_MAP_SIZE)
+        self.idmap_n = 0
+        self.tmp_id = 0
+        self.linked = alloc_u64(8)
+        self.linked_n = 0
+        self.write_masks = alloc_u64(MAX_FRAMES)
+        self.live = {}
+        self.live_cur = None
+        self.sccs = {}
+        caps = program.caps
+        self.bpf_capable = caps != "none"
+        self.allow_ptr_leaks = caps == "all"
+        self.allow_uninit_stack = caps == "all"
+        self.bypass_spec = caps == "all"
+        self.strict_align = bool(program.prog_flags & 1)
+        self.state_freq = bool(program.prog_flags & 8)
+        self.test_invariants = bool(program.prog_flags & 128)
+        self.gpl = False
+        self.seen_direct_write = False
+        self.max_ctx_off = 0
+        self.ctx_rules = None
+        self.ctx_writes = False
+        self.flags = 0
+        self.facts_aux = {}
+        self.helper_maps = {}
+        self.map_keys = {}
+        self.kind_of_attach = program.expected_attach_type
+        self.pkt_alignment = 0
+        i: i32
+        for i in range(self.n):
+            raw = self.raw[i]
+            ins = self.insns + i
+            ins.code = raw.opcode
+            ins.cls = raw.opcode & 7
+            ins.dst = raw.dst
+            ins.src = raw.src
+            ins.off = raw.off
+            ins.imm = raw.imm
+
+    def __dealloc__(self) -> None:
+        free_array(self.insns)
+        free_array(self.aux)
+        free_array(self.hist)
+        free_array(self.fake)
+        free_array(self.bt_regs)
+        free_array(self.bt_slots)
+        free_array(self.idmap_old)
+        free_array(self.idmap_cur)
+        free_array(self.linked)
+        free_array(self.write_masks)
+
+
+def reg(env: Env, regno: i32) -> RegP:
+    """A register of the current frame."""
+    return env.frame.regs + regno
+
+
+def slot(f: Frame, spi: i32) -> RegP:
+    """A stack slot: spi 0 is fp-8."""
+    return f.regs + (SLOT0 + spi)
+
+
+def say(env: Env, text: str) -> object:
+    """Write to the log."""
+    log_write(env.log, text)
+    return None
+
+
+def fail(env: Env, errno: i32, message: str) -> status:
+    """Reject the program; the message is a line of the log."""
+    log_write(env.log, message + "\n")
+    raise reject(env, errno, message, False)
+
+
+def unsupported(env: Env, message: str) -> status:
+    """Refuse what this verifier cannot judge."""
+    log_write(env.log, "unsupported: " + message + "\n")
+    raise reject(env, 95, "unsupported: " + message, True)
+
+
+def reject(env: Env, errno: i32, message: str, is_unsupported: bint) -> object:
+    """The exception of a rejection; the caller of the verifier adds the log."""
+    return VerifierError(errno, message, insn_idx=env.insn_idx, unsupported=is_unsupported)
+
+
+def scratch_reg(env: Env, regno: i32) -> None:
+    """The register goes into the next line about the state."""
+    env.scr_regs |= 1 << regno
+
+
+def scratch_slot(env: Env, spi: i32) -> None:
+    """The slot goes into the next line about the state."""
+    one: u64 = 1
+    env.scr_slots |= one << spi
+
+
+def scratch_all(env: Env) -> None:
+    """Everything goes into the next line about the state."""
+    env.scr_regs = 0x7FF
+    env.scr_slots = 0xFFFFFFFFFFFFFFFF
+
+
+def new_id(env: Env) -> u32:
+    """A fresh identity."""
+    env.id_gen += 1
+    return env.id_gen
+
+
+def insn_text(env: Env, idx: i32) -> str:
+    """An instruction as the log shows it."""
+    raw = env.raw[idx]
+    following = env.raw[idx + 1] if raw.opcode == 0x18 and idx + 1 < env.n else None
+    return str(format_insn(raw, following, style="linux"))
+
+
+def finish_log(env: Env) -> str:
+    """The whole log."""
+    return log_text(env.log)

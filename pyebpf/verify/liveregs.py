@@ -1,0 +1,140 @@
+"""Which registers are read later: a backward dataflow over the whole program, before exploring it."""
+
+from __future__ import annotations
+
+import cython
+
+from pyebpf.spec.helpers import BY_ID
+
+if not cython.compiled:
+    from pyebpf.bits import bint, i32, status
+    from pyebpf.verify.env import Env, insn_text, say
+    from pyebpf.verify.livestack import successors
+    from pyebpf.verify.model import (
+        A_CMPXCHG, A_FETCH, A_LOAD_ACQ, A_STORE_REL, C_ALU, C_ALU64, C_JMP, C_JMP32, C_LD, C_LDX, C_ST, C_STX, END, JA,
+        JCALL, JCOND, JEXIT, M_ABS, M_ATOMIC, M_IMM, M_IND, MOV, NEG, SRC_X, U64P, alloc_u64, free_array,
+    )  # fmt: skip
+
+CALLER_SAVED = 0x3F
+
+
+def uses_of_atomic(imm: i32, dst: i32, src: i32) -> i32:
+    """(used | defined << 16) of an atomic operation."""
+    used: i32 = dst | src
+    if imm == A_CMPXCHG:
+        return used | 1 | 1 << 16
+    if imm == A_LOAD_ACQ:
+        return src | dst << 16
+    if imm == A_STORE_REL:
+        return used
+    if imm & A_FETCH:
+        return used | src << 16
+    return used
+
+
+def uses_of_jump(env: Env, i: i32, op: i32, dst: i32, src: i32) -> i32:
+    """(used | defined << 16) of a jump."""
+    ins = env.insns + i
+    used: i32
+    if op == JA or op == JCOND:
+        return 0
+    if op == JEXIT:
+        return 1
+    if op == JCALL:
+        used = 0x3E
+        proto = BY_ID.get(ins.imm) if ins.src == 0 else None
+        if proto is not None:
+            used = (1 << (len(proto.args) + 1)) - 2
+        return used | CALLER_SAVED << 16
+    return dst | (src if ins.code & SRC_X else 0)
+
+
+def uses(env: Env, i: i32) -> i32:
+    """(used | defined << 16): register masks of an instruction."""
+    ins = env.insns + i
+    dst: i32 = 1 << ins.dst
+    src: i32 = 1 << ins.src
+    op: i32 = ins.code & 0xF0
+    cls: i32 = ins.cls
+    mode: i32 = ins.code & 0xE0
+    if cls == C_LD:
+        if mode == M_ABS:
+            return 1 << 6 | CALLER_SAVED << 16
+        if mode == M_IND:
+            return 1 << 6 | src | CALLER_SAVED << 16
+        return dst << 16
+    if cls == C_LDX:
+        return src | dst << 16
+    if cls == C_ST:
+        return dst
+    if cls == C_STX:
+        return uses_of_atomic(ins.imm, dst, src) if mode == M_ATOMIC else dst | src
+    if cls == C_JMP or cls == C_JMP32:
+        return uses_of_jump(env, i, op, dst, src)
+    if op == MOV:
+        return (src if ins.code & SRC_X else 0) | dst << 16
+    if op == END or op == NEG:
+        return dst | dst << 16
+    return dst | (src if ins.code & SRC_X else 0) | dst << 16
+
+
+def live_registers(env: Env) -> status:
+    """Fill Aux.live."""
+    order: list = program_order(env)
+    changed: bint = True
+    i: i32
+    both: i32
+    after: i32
+    before: i32
+    while changed:
+        changed = False
+        for item in order:
+            i = item[0]
+            after = 0
+            if item[1] >= 0:
+                after |= (env.aux + item[1]).live
+            if item[2] >= 0:
+                after |= (env.aux + item[2]).live
+            both = item[3]
+            before = (after & ~(both >> 16)) | (both & 0xFFFF)
+            if before != (env.aux + i).live:
+                (env.aux + i).live = before
+                changed = True
+    if env.log.trace2:
+        show_live(env)
+    return 0
+
+
+def program_order(env: Env) -> list:
+    """(instruction, successors, uses) of every instruction, successors mostly first."""
+    out: list = []
+    seen = [0] * (env.n + 1)
+    for fn in env.funcs:
+        stack = [fn.start]
+        while stack:
+            idx = stack[-1]
+            a, b = successors(env, idx)
+            if seen[idx] == 0:
+                seen[idx] = 1
+                for s in (a, b):
+                    if s >= 0 and seen[s] == 0:
+                        stack.append(s)
+            else:
+                stack.pop()
+                if seen[idx] == 1:
+                    seen[idx] = 2
+                    out.append((idx, a, b, uses(env, idx)))
+    return out
+
+
+def show_live(env: Env) -> status:
+    """Level 2 of the log shows them, and the loops' components."""
+    say(env, "Live regs before insn:\n")
+    i: i32 = 0
+    while i < env.n:
+        a = env.aux + i
+        head = f"{a.scc:3d} " if a.scc else "    "
+        mask = "".join([str(r) if a.live >> r & 1 else "." for r in range(10)])
+        say(env, f"{head}{i:3d}: {mask} {insn_text(env, i)}\n")
+        i += 2 if (env.insns + i).code == 0x18 else 1
+    return 0

@@ -74,6 +74,8 @@ def extensions() -> list[Extension]:
     modules = [core]
     if not PURE:
         for pxd in sorted((ROOT / "pyebpf").rglob("*.pxd")):
+            if not pxd.with_suffix(".py").exists():
+                continue  # declarations only
             path = pxd.with_suffix(".py").relative_to(ROOT)
             name = ".".join(path.with_suffix("").parts)
             modules.append(Extension(name, [str(path)], **options))

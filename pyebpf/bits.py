@@ -92,3 +92,8 @@ def fls64(x: int) -> i32:
 def popcount64(x: int) -> i32:
     """Number of set bits."""
     return x.bit_count()
+
+
+def swap_bytes(x: int, nbytes: int) -> u64:
+    """The low bytes in reverse order, the others gone."""
+    return int.from_bytes((x & ((1 << 8 * nbytes) - 1)).to_bytes(nbytes, "little"), "big")

@@ -29,9 +29,7 @@ UNCOMPILED = {"model"}
 
 def modules() -> list[pathlib.Path]:
     """Every module of the verifier that is compiled."""
-    return sorted(
-        p for p in VERIFY.glob("*.py") if p.stem not in UNCOMPILED and "cython.compiled" in p.read_text()
-    )
+    return sorted(p for p in VERIFY.glob("*.py") if p.stem not in UNCOMPILED and "cython.compiled" in p.read_text())
 
 
 def annotation(node: ast.expr | None) -> str:
@@ -101,7 +99,11 @@ def cimports(tree: ast.Module, all_defs: dict[str, set[str]]) -> list[str]:
                 names = [n for n in names if n not in ("bint",)]
                 lines.append(f"from pyebpf.cbits cimport {', '.join(names)}")
             elif imp.module == "pyebpf.verify.model":
-                arrays = [n for n in names if n.startswith(("alloc", "grow", "free", "copy", "clear", "same")) or n == "U64P"]
+                arrays = [
+                    n
+                    for n in names
+                    if n.startswith(("alloc", "grow", "new_hist", "free", "copy", "clear", "same")) or n == "U64P"
+                ]
                 others = [n for n in names if n not in arrays]
                 if others:
                     lines.append(f"from pyebpf.verify.cmodel cimport {', '.join(others)}")
@@ -109,6 +111,7 @@ def cimports(tree: ast.Module, all_defs: dict[str, set[str]]) -> list[str]:
                     lines.append(f"from pyebpf.verify.carrays cimport {', '.join(arrays)}")
             else:
                 assert imp.module is not None
+                names = [n for n in names if n not in PURE_ONLY]
                 defs = all_defs[imp.module.rsplit(".", 1)[1]]
                 missing = [n for n in names if n not in defs]
                 assert not missing, f"{imp.module} has no {missing}"
@@ -128,7 +131,10 @@ def module_pxd(path: pathlib.Path, all_defs: dict[str, set[str]], classes: set[s
                 continue
             base = f"({ast.unparse(node.bases[0])})" if node.bases else ""
             out.append(f"cdef class {node.name}{base}:")
-            out += [f"    cdef {'public ' if known(t, classes) in PUBLIC else ''}{known(t, classes)} {n}" for t, n in class_fields(node)]
+            out += [
+                f"    cdef {'public ' if known(t, classes) in PUBLIC else ''}{known(t, classes)} {n}"
+                for t, n in class_fields(node)
+            ]
             out.append("")
         elif isinstance(node, ast.FunctionDef):
             out.append(signature(node, classes))

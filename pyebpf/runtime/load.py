@@ -186,7 +186,7 @@ def load_prog(rt: Runtime, args: LoadArgs, refs: MapRefs) -> ProgObj:
 
 
 def _make(args: LoadArgs, verified: VerifiedProgram, refs: MapRefs) -> ProgObj:
-    from pyebpf.verify import fixups  # type: ignore[attr-defined]
+    from pyebpf.verify import fixups
 
     image = fixups.lower(verified)
     native_prog, why = _compile(args, verified, image, refs)

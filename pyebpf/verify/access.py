@@ -9,8 +9,27 @@ if not cython.compiled:
     from pyebpf.verify.bounds import mark_unknown
     from pyebpf.verify.env import Env, fail, new_id, reg, scratch_reg, unsupported
     from pyebpf.verify.model import (
-        ADD_CONST, CTX, EACCES, EINVAL, FLOW_KEYS, FP, KIND_MASK, MAP_KEY, MAP_VALUE, MAX_REG, MAX_VAR_OFF, NOT_INIT, PKT,
-        PKT_END, PKT_META, SCALAR, SOCK_COMMON, SOCKET, STACK, TCP_SOCK, RegP,
+        ADD_CONST,
+        CTX,
+        EACCES,
+        EINVAL,
+        FLOW_KEYS,
+        FP,
+        KIND_MASK,
+        MAP_KEY,
+        MAP_VALUE,
+        MAX_REG,
+        MAX_VAR_OFF,
+        NOT_INIT,
+        PKT,
+        PKT_END,
+        PKT_META,
+        SCALAR,
+        SOCK_COMMON,
+        SOCKET,
+        STACK,
+        TCP_SOCK,
+        RegP,
     )  # fmt: skip
     from pyebpf.verify.show import kind_name
     from pyebpf.verify.tnum import tnum_is_aligned

@@ -9,18 +9,52 @@ import cython
 
 if not cython.compiled:
     from pyebpf.bits import (
-        S32_MAX, S32_MIN, S64_MAX, S64_MIN, U32_MAX, U64_MAX, bint, i32, s64, sadd_overflows, shl64, sign32, sign64,
-        smul_overflows, ssub_overflows, u32, u64, umul_overflows, wrap32, wrap64,
+        S32_MAX,
+        S32_MIN,
+        S64_MAX,
+        S64_MIN,
+        U32_MAX,
+        U64_MAX,
+        bint,
+        i32,
+        s64,
+        sadd_overflows,
+        shl64,
+        sign32,
+        sign64,
+        smul_overflows,
+        ssub_overflows,
+        u32,
+        u64,
+        umul_overflows,
+        wrap32,
+        wrap64,
     )  # fmt: skip
     from pyebpf.verify.bounds import (
-        bounds32_from_tnum, bounds_from_tnum, mark_known, mark_unknown, no_bounds32, no_bounds64, set_const_value,
-        set_low_const, sync_bounds, zero_extend,
+        bounds32_from_tnum,
+        bounds_from_tnum,
+        mark_known,
+        mark_unknown,
+        no_bounds32,
+        no_bounds64,
+        set_const_value,
+        set_low_const,
+        sync_bounds,
+        zero_extend,
     )  # fmt: skip
     from pyebpf.verify.model import ADD, AND, ARSH, LSH, MUL, NEG, OR, RSH, SUB, XOR, RegP
     from pyebpf.verify.tnum import (
-        tnum_add, tnum_and, tnum_arshift, tnum_cast, tnum_lshift, tnum_mul, tnum_or, tnum_rshift, tnum_sub, tnum_xor,
+        tnum_add,
+        tnum_and,
+        tnum_arshift,
+        tnum_cast,
+        tnum_lshift,
+        tnum_mul,
+        tnum_or,
+        tnum_rshift,
+        tnum_sub,
+        tnum_xor,
     )  # fmt: skip
-
 
 
 def forget_s32(d: RegP) -> None:

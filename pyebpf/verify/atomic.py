@@ -10,8 +10,27 @@ if not cython.compiled:
     from pyebpf.verify.env import Env, fail, reg
     from pyebpf.verify.memory import access, check_load, check_store
     from pyebpf.verify.model import (
-        A_CMPXCHG, A_FETCH, A_LOAD_ACQ, A_STORE_REL, A_XCHG, ADD, AND, CTX, EACCES, EINVAL, FLOW_KEYS, KIND_MASK, OR,
-        PKT, PKT_META, SOCK_COMMON, SOCKET, TCP_SOCK, XOR, InsP, RegP,
+        A_CMPXCHG,
+        A_FETCH,
+        A_LOAD_ACQ,
+        A_STORE_REL,
+        A_XCHG,
+        ADD,
+        AND,
+        CTX,
+        EACCES,
+        EINVAL,
+        FLOW_KEYS,
+        KIND_MASK,
+        OR,
+        PKT,
+        PKT_META,
+        SOCK_COMMON,
+        SOCKET,
+        TCP_SOCK,
+        XOR,
+        InsP,
+        RegP,
     )  # fmt: skip
     from pyebpf.verify.show import kind_name
 

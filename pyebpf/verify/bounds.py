@@ -6,8 +6,25 @@ import cython
 
 if not cython.compiled:
     from pyebpf.bits import (
-        HIGH32, S32_MAX, S32_MIN, S64_MAX, S64_MIN, SIGN32, SIGN64, U32_MAX, U64_MAX, bint, i32, s32, s64, sign32, sign64, u32, u64,
-        wrap32, wrap64,
+        HIGH32,
+        S32_MAX,
+        S32_MIN,
+        S64_MAX,
+        S64_MIN,
+        SIGN32,
+        SIGN64,
+        U32_MAX,
+        U64_MAX,
+        bint,
+        i32,
+        s32,
+        s64,
+        sign32,
+        sign64,
+        u32,
+        u64,
+        wrap32,
+        wrap64,
     )  # fmt: skip
     from pyebpf.verify.model import ADD_CONST, NOT_INIT, SCALAR, RegP, clear_reg
     from pyebpf.verify.tnum import tnum_cast, tnum_clip, tnum_clip_low, tnum_const, tnum_unknown
@@ -260,9 +277,7 @@ def bounds_sane(r: RegP) -> bint:
     """Whether the five descriptions can hold together; a dead branch may make them contradict."""
     if r.umin > r.umax or r.smin > r.smax or r.u32min > r.u32max or r.s32min > r.s32max:
         return False
-    if r.tm == 0 and (
-        r.umin != r.tv or r.umax != r.tv or r.smin != sign64(r.tv) or r.smax != sign64(r.tv)
-    ):
+    if r.tm == 0 and (r.umin != r.tv or r.umax != r.tv or r.smin != sign64(r.tv) or r.smax != sign64(r.tv)):
         return False
     if r.tm & U32_MAX == 0:
         low: u32 = wrap32(r.tv)

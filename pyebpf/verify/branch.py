@@ -6,11 +6,34 @@ import cython
 
 if not cython.compiled:
     from pyebpf.bits import (
-        U32_MAX, U64_MAX, bint, i32, popcount64, s64, sign32, sign64, u32, u64, wrap32, wrap64,
+        U32_MAX,
+        U64_MAX,
+        bint,
+        i32,
+        popcount64,
+        s64,
+        sign32,
+        sign64,
+        u32,
+        u64,
+        wrap32,
+        wrap64,
     )  # fmt: skip
     from pyebpf.verify.bounds import const_value, is_const, sync_bounds
     from pyebpf.verify.model import (
-        JEQ, JGE, JGT, JLE, JLT, JNE, JSET, JSGE, JSGT, JSLE, JSLT, NOT_JSET, RegP,
+        JEQ,
+        JGE,
+        JGT,
+        JLE,
+        JLT,
+        JNE,
+        JSET,
+        JSGE,
+        JSGT,
+        JSLE,
+        JSLT,
+        NOT_JSET,
+        RegP,
     )  # fmt: skip
     from pyebpf.verify.tnum import tnum_and, tnum_intersect, tnum_intersect_low, tnum_or, tnum_set_low
 
@@ -241,4 +264,3 @@ def refine(op: i32, a: RegP, b: RegP, is32: bint) -> None:
     learn(op, a, b, is32)
     sync_bounds(a)
     sync_bounds(b)
-

@@ -12,8 +12,26 @@ if not cython.compiled:
     from pyebpf.bits import bint, i32, status
     from pyebpf.verify.env import Env, Subfunc, fail, say, unsupported
     from pyebpf.verify.model import (
-        C_JMP, C_JMP32, C_LD, CALLS_CALLBACK, E2BIG, EINVAL, EPERM, FORCE_CHECKPOINT, JA, JCALL, JCOND, JEXIT,
-        JMP_POINT, M_ABS, M_IND, PRUNE_POINT, S_CALL, S_FUNC, S_KFUNC, SRC_X,
+        C_JMP,
+        C_JMP32,
+        C_LD,
+        CALLS_CALLBACK,
+        E2BIG,
+        EINVAL,
+        EPERM,
+        FORCE_CHECKPOINT,
+        JA,
+        JCALL,
+        JCOND,
+        JEXIT,
+        JMP_POINT,
+        M_ABS,
+        M_IND,
+        PRUNE_POINT,
+        S_CALL,
+        S_FUNC,
+        S_KFUNC,
+        SRC_X,
     )  # fmt: skip
     from pyebpf.verify.show import line_text
 

@@ -4,19 +4,43 @@ from __future__ import annotations
 
 import cython
 
+from pyebpf.verify.signs import SIGNS
+
 if not cython.compiled:
-    from pyebpf.bits import S32_MAX, bint, i32, shl64, status, u64, wrap32, wrap64
+    from pyebpf.bits import S32_MAX, bint, i32, shl64, status, swap_bytes, wrap32, wrap64
     from pyebpf.verify.access import assign_id, is_pointer, leaks, read_reg, unknown_reg, write_reg
-    from pyebpf.verify.alu import negate, scalar_op
+    from pyebpf.verify.alu import negate, scalar_op, truncate
     from pyebpf.verify.bounds import (
-        check_sane, mark_const_scalar, mark_known, mark_unknown, sync_bounds, zero_extend,
+        check_sane,
+        mark_const_scalar,
+        mark_known,
+        no_bounds,
+        sync_bounds,
+        zero_extend,
     )  # fmt: skip
     from pyebpf.verify.env import Env, fail, reg, unsupported
     from pyebpf.verify.model import (
-        ADD, ADD_CONST, ARSH, C_ALU64, DIV, EACCES, EINVAL, END, LSH, MOD, MOV, NEG, RSH, SCALAR, SRC_X, SUB, InsP,
-        RegP, clear_reg,
+        ADD,
+        ADD_CONST,
+        ARSH,
+        C_ALU64,
+        DIV,
+        EACCES,
+        EINVAL,
+        END,
+        LSH,
+        MOD,
+        MOV,
+        NEG,
+        RSH,
+        SCALAR,
+        SRC_X,
+        SUB,
+        InsP,
+        RegP,
+        clear_reg,
     )  # fmt: skip
-    from pyebpf.verify.pointers import SIGNS, pointer_op
+    from pyebpf.verify.pointers import pointer_op
     from pyebpf.verify.precision import mark_precise
     from pyebpf.verify.signext import sign_extend, sign_extend32
     from pyebpf.verify.stack import width
@@ -40,10 +64,26 @@ def check_unary(env: Env, ins: InsP, op: i32) -> status:
     d = reg(env, dst)
     if op == NEG and d.kind == SCALAR:
         negate(d, env.fake + 0, is64)
+    elif op == END and d.kind == SCALAR:
+        swap(d, ins.imm // 8, is64 or ins.code & SRC_X != 0)
     else:
         unknown_reg(env, dst)
     check_sane(d)
     return 0
+
+
+def swap(d: RegP, nbytes: i32, reverse: bint) -> None:
+    """The low bytes: reversed, when only the known bits survive, or as they are."""
+    if not reverse:
+        if nbytes < 8:
+            truncate(d, nbytes)
+            clear_id(d)
+        return
+    d.tv = swap_bytes(d.tv, nbytes)
+    d.tm = swap_bytes(d.tm, nbytes)
+    clear_id(d)
+    no_bounds(d)
+    sync_bounds(d)
 
 
 def clear_id(r: RegP) -> None:

@@ -6,8 +6,8 @@ import cython
 
 if not cython.compiled:
     from pyebpf.bits import bint, i32, status
-    from pyebpf.verify.env import Env, Subfunc, fail, reject, say, unsupported
-    from pyebpf.verify.model import C_JMP, EACCES, E2BIG, JCALL, MAX_FRAMES, S_CALL, S_FUNC
+    from pyebpf.verify.env import Env, Subfunc, fail, unsupported
+    from pyebpf.verify.model import C_JMP, E2BIG, EACCES, JCALL, MAX_FRAMES, S_CALL, S_FUNC
 
 MAX_STACK = 512
 LD_IMM64 = 0x18

@@ -14,12 +14,22 @@ if not cython.compiled:
     from pyebpf.bits import bint, i32, status, u32, u64
     from pyebpf.verify.log import Log, log_text, log_write
     from pyebpf.verify.model import (
-        MAX_FRAMES, SLOT0, AuxP, HistP, InsP, RegP, U64P, alloc_aux, alloc_ins, alloc_regs, alloc_u64, free_array,
-        grow_hist,
+        ID_MAP_SIZE,
+        MAX_FRAMES,
+        SLOT0,
+        U64P,
+        AuxP,
+        HistP,
+        InsP,
+        RegP,
+        alloc_aux,
+        alloc_ins,
+        alloc_regs,
+        alloc_u64,
+        free_array,
+        new_hist,
     )  # fmt: skip
     from pyebpf.verify.state import Frame, State
-
-ID_MAP_SIZE = 600
 
 
 class Subfunc:
@@ -29,8 +39,16 @@ class Subfunc:
     """
 
     __slots__ = (
-        "depth", "end", "has_ld_abs", "has_tail_call", "is_async", "is_callback", "name", "start", "tail_reachable",
         "changes_pkt",
+        "depth",
+        "end",
+        "has_ld_abs",
+        "has_tail_call",
+        "is_async",
+        "is_callback",
+        "name",
+        "start",
+        "tail_reachable",
     )  # fmt: skip
     start: i32
     end: i32
@@ -65,15 +83,79 @@ class Env:
     """
 
     __slots__ = (
-        "allow_ptr_leaks", "allow_uninit_stack", "aux", "bpf_capable", "bt_frame", "bt_regs", "bt_slots", "bypass_spec",
-        "cur_hist", "ctx_rules", "ctx_writes", "explored", "explored_size", "facts_aux", "fake", "flags", "frame",
-        "free_list", "func_names", "funcs", "helper_maps", "hist", "hist_cap", "hist_len", "id_gen", "idmap_cur",
-        "idmap_n", "idmap_old", "insn_idx", "insns", "jmps", "kind_of_attach", "last_linfo", "lines", "linked",
-        "linked_n", "live", "live_cur", "log", "map_keys", "map_refs", "maps", "max_ctx_off", "max_states", "n",
-        "peak_states", "pending", "pkt_alignment", "pos_line", "prev_idx", "prev_insn_pos", "prev_jmps", "prev_log_pos",
-        "prev_processed", "processed", "prog_type", "program", "raw", "scr_regs", "scr_slots", "seen_direct_write",
-        "state", "state_freq", "strict_align", "tmp_id", "total_states", "write_masks", "sccs", "test_invariants",
-        "longest_mark", "gpl",
+        "allow_ptr_leaks",
+        "allow_uninit_stack",
+        "aux",
+        "bpf_capable",
+        "bt_frame",
+        "bt_regs",
+        "bt_slots",
+        "bypass_spec",
+        "ctx_rules",
+        "ctx_writes",
+        "cur_hist",
+        "explored",
+        "explored_size",
+        "facts_aux",
+        "fake",
+        "flags",
+        "frame",
+        "free_list",
+        "func_infos",
+        "func_names",
+        "funcs",
+        "gpl",
+        "helper_maps",
+        "hist",
+        "hist_cap",
+        "hist_len",
+        "id_gen",
+        "idmap_cur",
+        "idmap_n",
+        "idmap_old",
+        "insn_idx",
+        "insns",
+        "jmps",
+        "kind_of_attach",
+        "last_linfo",
+        "lines",
+        "linked",
+        "linked_n",
+        "live",
+        "live_cur",
+        "live_mask",
+        "log",
+        "longest_mark",
+        "map_keys",
+        "map_refs",
+        "maps",
+        "max_ctx_off",
+        "max_states",
+        "n",
+        "peak_states",
+        "pending",
+        "pkt_alignment",
+        "pos_line",
+        "prev_idx",
+        "prev_insn_pos",
+        "prev_jmps",
+        "prev_log_pos",
+        "prev_processed",
+        "processed",
+        "prog_type",
+        "program",
+        "raw",
+        "sccs",
+        "scr_regs",
+        "scr_slots",
+        "seen_direct_write",
+        "state",
+        "state_freq",
+        "strict_align",
+        "test_invariants",
+        "tmp_id",
+        "total_states",
+        "write_masks",
     )  # fmt: skip
     program: object
     prog_type: i32
@@ -126,7 +208,8 @@ class Env:
     linked_n: i32
     write_masks: U64P
     live: dict
-    live_cur: object
+    live_cur: Any
+    live_mask: u64
     sccs: dict
     bpf_capable: bint
     allow_ptr_leaks: bint
@@ -136,6 +219,7 @@ class Env:
     state_freq: bint
     test_invariants: bint
     gpl: bint
+    func_infos: bint
     seen_direct_write: bint
     max_ctx_off: i32
     ctx_rules: object
@@ -180,7 +264,7 @@ class Env:
         self.longest_mark = 0
         self.id_gen = 0
         self.hist_cap = 256
-        self.hist = grow_hist(None, 256)
+        self.hist = new_hist(256)
         self.hist_len = 0
         self.cur_hist = -1
         self.fake = alloc_regs(8)
@@ -200,6 +284,7 @@ class Env:
         self.write_masks = alloc_u64(MAX_FRAMES)
         self.live = {}
         self.live_cur = None
+        self.live_mask = 0
         self.sccs = {}
         caps = program.caps
         self.bpf_capable = caps != "none"
@@ -210,6 +295,7 @@ class Env:
         self.state_freq = bool(program.prog_flags & 8)
         self.test_invariants = bool(program.prog_flags & 128)
         self.gpl = False
+        self.func_infos = bool(program.func_info)
         self.seen_direct_write = False
         self.max_ctx_off = 0
         self.ctx_rules = None
@@ -272,7 +358,7 @@ def unsupported(env: Env, message: str) -> status:
     raise reject(env, 95, "unsupported: " + message, True)
 
 
-def reject(env: Env, errno: i32, message: str, is_unsupported: bint) -> object:
+def reject(env: Env, errno: i32, message: str, is_unsupported: bint) -> Any:
     """The exception of a rejection; the caller of the verifier adds the log."""
     return VerifierError(errno, message, insn_idx=env.insn_idx, unsupported=is_unsupported)
 

@@ -9,10 +9,20 @@ import cython
 from pyebpf.spec.verified import NO_MAP, FactFlag
 
 if not cython.compiled:
-    from pyebpf.bits import bint, i32, s64, sign64, status
+    from pyebpf.bits import i32, sign64
     from pyebpf.verify.env import Env
     from pyebpf.verify.model import (
-        CTX, FLOW_KEYS, KIND_MASK, MAP_VALUE, MEM, PKT, SEEN, STACK, TOOK_FALSE, TOOK_TRUE, RegP,
+        CTX,
+        FLOW_KEYS,
+        KIND_MASK,
+        MAP_VALUE,
+        MEM,
+        PKT,
+        SEEN,
+        STACK,
+        TOOK_FALSE,
+        TOOK_TRUE,
+        RegP,
     )  # fmt: skip
 
 MIXED = 255

@@ -5,11 +5,19 @@ from __future__ import annotations
 import cython
 
 if not cython.compiled:
-    from pyebpf.bits import S64_MAX, S64_MIN, bint, i32, status
+    from pyebpf.bits import S64_MAX, S64_MIN, i32, status
     from pyebpf.verify.bounds import mark_not_init, mark_unknown
-    from pyebpf.verify.env import Env, Subfunc, fail, reg, say, scratch_all, scratch_reg
+    from pyebpf.verify.env import Env, fail, reg, say, scratch_all, scratch_reg
     from pyebpf.verify.model import (
-        CALLS_CALLBACK, E2BIG, EACCES, EINVAL, FP, MAX_FRAMES, NOT_EXACT, SCALAR, SLOT0, STACK, RegP,
+        E2BIG,
+        EACCES,
+        EINVAL,
+        FP,
+        MAX_FRAMES,
+        SCALAR,
+        SLOT0,
+        STACK,
+        RegP,
     )  # fmt: skip
     from pyebpf.verify.precision import mark_precise
     from pyebpf.verify.prune import same_bounds, same_callsites

@@ -7,7 +7,7 @@ from typing import Any
 import cython
 
 if not cython.compiled:
-    from pyebpf.bits import U32_MAX, bint, i32, shl64, status, u64, wrap32, wrap64
+    from pyebpf.bits import bint, i32, shl64, status, u64, wrap32, wrap64
     from pyebpf.verify.access import check_unmodified, leaks, read_reg, unknown_reg, write_reg
     from pyebpf.verify.atomic import check_atomic
     from pyebpf.verify.bounds import mark_const_scalar, mark_known
@@ -18,9 +18,34 @@ if not cython.compiled:
     from pyebpf.verify.jump import check_jump
     from pyebpf.verify.memory import access, check_load, check_store
     from pyebpf.verify.model import (
-        C_ALU, C_ALU64, C_JMP, C_JMP32, C_LD, C_LDX, C_ST, C_STX, CTX, EACCES, EINVAL, FUNC, JA, JCALL, JEXIT,
-        M_ABS, M_ATOMIC, M_IMM, M_IND, M_MEM, M_MEMSX, MAP_PTR, MAP_VALUE, NOT_INIT, S_CALL, S_FUNC, S_KFUNC, SRC_X,
-        SZ_DW, InsP,
+        C_ALU,
+        C_ALU64,
+        C_JMP,
+        C_JMP32,
+        C_LDX,
+        C_ST,
+        C_STX,
+        CTX,
+        EACCES,
+        EINVAL,
+        FUNC,
+        JA,
+        JCALL,
+        JEXIT,
+        M_ABS,
+        M_ATOMIC,
+        M_IMM,
+        M_IND,
+        M_MEM,
+        M_MEMSX,
+        MAP_PTR,
+        MAP_VALUE,
+        S_CALL,
+        S_FUNC,
+        S_KFUNC,
+        SRC_X,
+        SZ_DW,
+        InsP,
     )  # fmt: skip
 
 PATH_DONE = 1

@@ -7,16 +7,53 @@ import cython
 if not cython.compiled:
     from pyebpf.bits import U32_MAX, bint, i32, s64, status, u32, u64, wrap64
     from pyebpf.verify.access import is_pointer, leaks, read_reg
+    from pyebpf.verify.alu import bounds_add
     from pyebpf.verify.bounds import check_sane, const_value, is_const, mark_known
     from pyebpf.verify.branch import flip, negate_op, refine, scalar_taken
-    from pyebpf.verify.alu import bounds_add
-    from pyebpf.verify.env import Env, fail, reg, scratch_reg, scratch_slot, slot, unsupported
+    from pyebpf.verify.env import Env, fail, reg, scratch_reg, scratch_slot, unsupported
     from pyebpf.verify.history import push_step
     from pyebpf.verify.model import (
-        ADD_CONST, AT_PKT_END, BEYOND_PKT_END, C_JMP32, E2BIG, EACCES, EINVAL, FP, HIST_DST_STACK, HIST_SRC_STACK, JA,
-        JCOND, JEQ, JGE, JGT, JLE, JLT, JNE, KIND_MASK, MAP_KEY, MAP_PTR, MAP_VALUE, MAX_LINKED, MAX_PACKET_OFF,
-        MAYBE_NULL, MEM, PKT, PKT_END, PKT_META, SCALAR, SLOT0, SOCK_COMMON, SOCKET, SRC_X, STACK, TCP_SOCK, TOOK_FALSE,
-        TOOK_TRUE, InsP, RegP, clear_reg,
+        ADD_CONST,
+        AT_PKT_END,
+        BEYOND_PKT_END,
+        C_JMP32,
+        E2BIG,
+        EACCES,
+        EINVAL,
+        FP,
+        HIST_DST_STACK,
+        HIST_SRC_STACK,
+        JA,
+        JCOND,
+        JEQ,
+        JGE,
+        JGT,
+        JLE,
+        JLT,
+        JNE,
+        KIND_MASK,
+        MAP_KEY,
+        MAP_PTR,
+        MAP_VALUE,
+        MAX_LINKED,
+        MAX_PACKET_OFF,
+        MAYBE_NULL,
+        MEM,
+        PKT,
+        PKT_END,
+        PKT_META,
+        SCALAR,
+        SLOT0,
+        SOCK_COMMON,
+        SOCKET,
+        SRC_X,
+        STACK,
+        TCP_SOCK,
+        TOOK_FALSE,
+        TOOK_TRUE,
+        InsP,
+        RegP,
+        clear_reg,
     )  # fmt: skip
     from pyebpf.verify.precision import mark_precise
     from pyebpf.verify.show import show_changes

@@ -11,8 +11,27 @@ if not cython.compiled:
     from pyebpf.verify.env import Env, insn_text, say
     from pyebpf.verify.livestack import successors
     from pyebpf.verify.model import (
-        A_CMPXCHG, A_FETCH, A_LOAD_ACQ, A_STORE_REL, C_ALU, C_ALU64, C_JMP, C_JMP32, C_LD, C_LDX, C_ST, C_STX, END, JA,
-        JCALL, JCOND, JEXIT, M_ABS, M_ATOMIC, M_IMM, M_IND, MOV, NEG, SRC_X, U64P, alloc_u64, free_array,
+        A_CMPXCHG,
+        A_FETCH,
+        A_LOAD_ACQ,
+        A_STORE_REL,
+        C_JMP,
+        C_JMP32,
+        C_LD,
+        C_LDX,
+        C_ST,
+        C_STX,
+        END,
+        JA,
+        JCALL,
+        JCOND,
+        JEXIT,
+        M_ABS,
+        M_ATOMIC,
+        M_IND,
+        MOV,
+        NEG,
+        SRC_X,
     )  # fmt: skip
 
 CALLER_SAVED = 0x3F

@@ -8,13 +8,24 @@ reads and surely writes of its callers' frames is handed to its call site.
 
 from __future__ import annotations
 
+from typing import Any
+
 import cython
 
 if not cython.compiled:
     from pyebpf.bits import bint, i32, status, u64
     from pyebpf.verify.env import Env, Subfunc
     from pyebpf.verify.model import (
-        C_JMP, C_JMP32, CALLS_CALLBACK, JA, JCALL, JEXIT, MAX_FRAMES, U64P, alloc_u64, free_array,
+        C_JMP,
+        C_JMP32,
+        CALLS_CALLBACK,
+        JA,
+        JCALL,
+        JEXIT,
+        MAX_FRAMES,
+        U64P,
+        alloc_u64,
+        free_array,
     )  # fmt: skip
     from pyebpf.verify.state import Frame, State
 
@@ -44,7 +55,7 @@ class FrameMasks:
 class Instance:
     """A function in one call chain. depth: its frame number. order: instructions, successors first."""
 
-    __slots__ = ("chain", "depth", "frames", "n", "order", "seen", "start", "updated", "dropped")
+    __slots__ = ("chain", "depth", "dropped", "frames", "n", "order", "seen", "start", "updated")
     chain: object
     depth: i32
     start: i32
@@ -178,7 +189,7 @@ def end_insn(env: Env, idx: i32) -> status:
     return commit_writes(env, inst, idx)
 
 
-def successors(env: Env, idx: i32) -> object:
+def successors(env: Env, idx: i32) -> Any:
     """(next by falling through or -1, jump target or -1) inside a function."""
     ins = env.insns + idx
     if ins.code == 0x18:
@@ -296,8 +307,11 @@ def live_at(inst: Instance, frame: i32, idx: i32) -> u64:
     return m.live[idx - inst.start]
 
 
-def live_slots(env: Env, state: State, frameno: i32) -> u64:
-    """Slots of a frame that a stored state's continuation may read, in this function or its callees."""
+def live_slots(env: Env, state: State, frameno: i32) -> status:
+    """Slots of a frame that a stored state's continuation may read, in this function or its callees.
+
+    The answer is in env.live_mask.
+    """
     mask: u64 = 0
     i: i32
     idx: i32
@@ -311,4 +325,5 @@ def live_slots(env: Env, state: State, frameno: i32) -> u64:
             if not (env.aux + idx).marks & CALLS_CALLBACK:
                 idx += 1  # a callback's call is repeated, any other is done
             mask |= live_at(inst, frameno, idx)
-    return mask
+    env.live_mask = mask
+    return 0

@@ -9,7 +9,7 @@ import cython
 from pyebpf.spec.kinds import BPF_F_RDONLY_PROG, BPF_F_WRONLY_PROG, MapType
 
 if not cython.compiled:
-    from pyebpf.bits import bint, i32, s64, sext, sign64, status, u32, u64, wrap64
+    from pyebpf.bits import bint, i32, s64, sext, sign64, status, u64, wrap64
     from pyebpf.verify.access import check_alignment, check_region, leaks, read_reg, unknown_reg, write_reg
     from pyebpf.verify.alu import truncate
     from pyebpf.verify.bounds import check_sane, mark_const_scalar
@@ -17,8 +17,22 @@ if not cython.compiled:
     from pyebpf.verify.env import Env, fail, reg, unsupported
     from pyebpf.verify.facts import note_access
     from pyebpf.verify.model import (
-        CTX, EACCES, EINVAL, ENOTSUPP, FLOW_KEYS, KIND_MASK, MAP_KEY, MAP_VALUE, MAYBE_NULL, MEM, PKT, PKT_META, RDONLY,
-        SCALAR, STACK, RegP,
+        CTX,
+        EACCES,
+        EINVAL,
+        ENOTSUPP,
+        FLOW_KEYS,
+        KIND_MASK,
+        MAP_KEY,
+        MAP_VALUE,
+        MAYBE_NULL,
+        MEM,
+        PKT,
+        PKT_META,
+        RDONLY,
+        SCALAR,
+        STACK,
+        RegP,
     )  # fmt: skip
     from pyebpf.verify.show import kind_name
     from pyebpf.verify.signext import sign_extend

@@ -141,6 +141,7 @@ S_KFUNC: Final = table.PSEUDO_KFUNC_CALL
 S_FUNC: Final = table.PSEUDO_FUNC
 
 MAX_FRAMES: Final = 8
+ID_MAP_SIZE: Final = 600
 MAIN_CALLSITE: Final = -1
 
 
@@ -222,7 +223,7 @@ class Aux:
     scc: number of its strongly connected component, 0 outside loops.
     """
 
-    __slots__ = ("live", "map_idx", "marks", "off", "ptr", "scc", "ctx_use", "subprog")
+    __slots__ = ("ctx_use", "live", "map_idx", "marks", "off", "ptr", "scc", "subprog")
 
     live: u16
     marks: u16
@@ -297,11 +298,15 @@ def alloc_aux(n: int) -> AuxP:
 
 
 def grow_hist(old: HistP, n: int) -> HistP:
-    """The history array with room for n steps (old: None or the smaller one)."""
+    """The history array with room for n steps."""
     new = Records(Hist, n)
-    if old is not None:
-        new[: len(old)] = old
+    new[: len(old)] = old
     return new
+
+
+def new_hist(n: int) -> HistP:
+    """n steps."""
+    return Records(Hist, n)
 
 
 def alloc_u64(n: int) -> U64P:

@@ -4,20 +4,53 @@ from __future__ import annotations
 
 import cython
 
+from pyebpf.verify.signs import SIGNS
+
 if not cython.compiled:
     from pyebpf.bits import (
-        S64_MAX, S64_MIN, U64_MAX, bint, i32, s64, sadd_overflows, sign32, sign64, ssub_overflows, status, u64, wrap64,
+        S64_MAX,
+        S64_MIN,
+        U64_MAX,
+        bint,
+        i32,
+        s64,
+        sadd_overflows,
+        sign32,
+        sign64,
+        ssub_overflows,
+        status,
+        u64,
+        wrap64,
     )  # fmt: skip
     from pyebpf.verify.bounds import mark_unknown, no_bounds32, sync_bounds
     from pyebpf.verify.env import Env, fail, new_id, unsupported
     from pyebpf.verify.model import (
-        ADD, AND, BUF, CTX, EACCES, EINVAL, FLOW_KEYS, FUNC, KIND_MASK, MAP_KEY, MAP_PTR, MAP_VALUE, MAX_VAR_OFF,
-        MAYBE_NULL, MEM, OR, PKT, PKT_META, STACK, SUB, TP_BUFFER, XOR, RegP,
+        ADD,
+        AND,
+        BUF,
+        CTX,
+        EACCES,
+        EINVAL,
+        FLOW_KEYS,
+        FUNC,
+        KIND_MASK,
+        MAP_KEY,
+        MAP_PTR,
+        MAP_VALUE,
+        MAX_VAR_OFF,
+        MAYBE_NULL,
+        MEM,
+        OR,
+        PKT,
+        PKT_META,
+        STACK,
+        SUB,
+        TP_BUFFER,
+        XOR,
+        RegP,
     )  # fmt: skip
     from pyebpf.verify.show import kind_name
     from pyebpf.verify.tnum import tnum_add, tnum_sub
-
-SIGNS = ("+=", "-=", "*=", "/=", "|=", "&=", "<<=", ">>=", "neg", "%=", "^=", "=", "s>>=", "endian")
 
 
 def sane_offset(env: Env, r: RegP, kind: i32) -> status:

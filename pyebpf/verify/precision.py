@@ -13,13 +13,44 @@ if not cython.compiled:
     from pyebpf.bits import bint, i32, status, u64
     from pyebpf.verify.env import Env, Subfunc, insn_text, say
     from pyebpf.verify.model import (
-        A_CMPXCHG, A_FETCH, A_LOAD_ACQ, A_STORE_REL, ARGS, C_ALU, C_ALU64, C_JMP, C_JMP32, C_LDX, C_ST, C_STX,
-        CALLS_CALLBACK, END, FP, GIVE_UP, HIST_DST_STACK, HIST_FRAME, HIST_SPI_SHIFT, HIST_SRC_STACK, HIST_STACK, JA,
-        JCALL, JCOND, JEXIT, M_ABS, M_ATOMIC, M_IND, MAX_FRAMES, MOV, NEG, S_CALL, SCALAR, SLOT0, SRC_X,
+        A_CMPXCHG,
+        A_FETCH,
+        A_LOAD_ACQ,
+        A_STORE_REL,
+        ARGS,
+        C_ALU,
+        C_ALU64,
+        C_JMP,
+        C_JMP32,
+        C_LDX,
+        C_ST,
+        C_STX,
+        CALLS_CALLBACK,
+        END,
+        FP,
+        GIVE_UP,
+        HIST_DST_STACK,
+        HIST_FRAME,
+        HIST_SPI_SHIFT,
+        HIST_SRC_STACK,
+        HIST_STACK,
+        JA,
+        JCALL,
+        JCOND,
+        JEXIT,
+        M_ABS,
+        M_ATOMIC,
+        M_IND,
+        MAX_FRAMES,
+        MOV,
+        NEG,
+        S_CALL,
+        SCALAR,
+        SLOT0,
+        SRC_X,
     )  # fmt: skip
     from pyebpf.verify.show import show_state
     from pyebpf.verify.state import Frame, State, is_spilled, is_spilled_scalar
-
 
 
 def bt_empty(env: Env) -> bint:
@@ -85,31 +116,37 @@ def mark_all_precise(env: Env, st: State) -> status:
     return 0
 
 
+def linked_wanted(env: Env, e: i32) -> bint:
+    """One linked place is looked for."""
+    n: i32 = e >> 3 & 63
+    if e >> 9 & 1:
+        return env.bt_regs[e & 7] >> n & 1 != 0
+    return env.bt_slots[e & 7] >> n & 1 != 0
+
+
 def sync_linked(env: Env, linked: u64) -> None:
     """If one of the linked scalars is looked for, all are."""
-    n: i32 = linked & 15
-    i: i32
-    wanted: bint = False
+    left: i32 = linked & 15
     e: i32
+    wanted: bint = False
     v: u64 = linked >> 4
-    for i in range(n):
+    while left:
         e = v & 1023
+        wanted = wanted or linked_wanted(env, e)
         v >>= 10
-        if e >> 9 & 1:
-            if env.bt_regs[e & 7] >> (e >> 3 & 63) & 1:
-                wanted = True
-        elif env.bt_slots[e & 7] >> (e >> 3 & 63) & 1:
-            wanted = True
+        left -= 1
     if not wanted:
         return
+    left = linked & 15
     v = linked >> 4
-    for i in range(n):
+    while left:
         e = v & 1023
-        v >>= 10
         if e >> 9 & 1:
             env.bt_regs[e & 7] |= bit(e >> 3 & 63)
         else:
             env.bt_slots[e & 7] |= bit(e >> 3 & 63)
+        v >>= 10
+        left -= 1
 
 
 def back_alu(env: Env, op: i32, uses_reg: bint, dst: i32, src: i32) -> None:
@@ -414,6 +451,16 @@ def mark_precise(env: Env, regno: i32) -> status:
         return 0
     bt_reset(env, env.state.curframe)
     set_reg(env, regno)
+    walk_back(env, env.state)
+    return 0
+
+
+def mark_slot_precise(env: Env, frameno: i32, spi: i32) -> status:
+    """A spilled scalar decided something."""
+    if not env.bpf_capable:
+        return 0
+    bt_reset(env, env.state.curframe)
+    env.bt_slots[frameno] |= bit(spi)
     walk_back(env, env.state)
     return 0
 

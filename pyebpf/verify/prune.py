@@ -10,13 +10,30 @@ import cython
 
 if not cython.compiled:
     from pyebpf.bits import bint, i32, status, u32, u64
-    from pyebpf.verify.env import ID_MAP_SIZE, Env
+    from pyebpf.verify.bounds import mark_unknown
+    from pyebpf.verify.env import Env
     from pyebpf.verify.livestack import live_slots
     from pyebpf.verify.model import (
-        ADD_CONST, BUF, EXACT, FP, KIND_MASK, MAP_KEY, MAP_VALUE, MEM, NOT_EXACT, NOT_INIT, PKT, PKT_META, SCALAR,
-        SLOT0, STACK, TP_BUFFER, RegP, clear_reg,
+        ADD_CONST,
+        BUF,
+        EXACT,
+        FP,
+        ID_MAP_SIZE,
+        KIND_MASK,
+        MAP_KEY,
+        MAP_VALUE,
+        MEM,
+        NOT_EXACT,
+        NOT_INIT,
+        PKT,
+        PKT_META,
+        SCALAR,
+        SLOT0,
+        STACK,
+        TP_BUFFER,
+        RegP,
+        clear_reg,
     )  # fmt: skip
-    from pyebpf.verify.bounds import mark_unknown
     from pyebpf.verify.state import Frame, State, frame_insn, is_full_scalar, is_spilled
     from pyebpf.verify.tnum import tnum_in
 
@@ -112,9 +129,7 @@ def scalar_safe(env: Env, old: RegP, cur: RegP, how: i32) -> bint:
         return False
     if old.id & ADD_CONST and old.off != cur.off:
         return False
-    return (
-        within(old, cur) and tnum_in(old.tv, old.tm, cur.tv, cur.tm) and same_scalar_ids(env, old.id, cur.id)
-    )
+    return within(old, cur) and tnum_in(old.tv, old.tm, cur.tv, cur.tm) and same_scalar_ids(env, old.id, cur.id)
 
 
 def packet_safe(env: Env, old: RegP, cur: RegP) -> bint:
@@ -266,7 +281,8 @@ def clean_state(env: Env, state: State) -> status:
     i: i32
     for i in range(state.curframe + 1):
         f: Frame = state.frames[i]
-        clean_frame(f, (env.aux + frame_insn(state, i)).live, live_slots(env, state, i))
+        live_slots(env, state, i)
+        clean_frame(f, (env.aux + frame_insn(state, i)).live, env.live_mask)
     state.cleaned = True
     return 0
 

@@ -11,11 +11,16 @@ from pyebpf.spec.kinds import MapType
 
 if not cython.compiled:
     from pyebpf.bits import i32, status
-    from pyebpf.verify.env import Env, fail, insn_text, say, unsupported
+    from pyebpf.verify.env import Env, fail, unsupported
     from pyebpf.verify.model import (
-        C_LDX, C_ST, C_STX, EBADF, EINVAL, M_ATOMIC, M_MEM, M_MEMSX, MAX_VAR_OFF, S_FUNC,
+        C_LDX,
+        EBADF,
+        EINVAL,
+        M_MEM,
+        M_MEMSX,
+        MAX_VAR_OFF,
+        S_FUNC,
     )  # fmt: skip
-    from pyebpf.verify.show import line_text
 
 LD_IMM64 = 0x18
 MAP_FD = table.PSEUDO_MAP_FD
@@ -29,7 +34,7 @@ ATOMIC_SMALL = frozenset({table.STX | table.ATOMIC | table.B, table.STX | table.
 DIRECT_VALUE = frozenset({MapType.ARRAY})
 
 
-def map_of(env: Env, maps: Any, source: i32, imm: i32) -> i32:
+def map_of(env: Env, maps: Any, source: i32, imm: i32) -> status:
     """Index in env.maps of the map that a constant names."""
     by_fd = source in (MAP_FD, MAP_VALUE_FD)
     desc = maps.by_fd(imm) if by_fd else maps.by_index(imm)

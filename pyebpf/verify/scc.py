@@ -10,10 +10,10 @@ from __future__ import annotations
 import cython
 
 if not cython.compiled:
-    from pyebpf.bits import bint, i32, status
+    from pyebpf.bits import i32, status
     from pyebpf.verify.env import Env
     from pyebpf.verify.precision import spread_precision
-    from pyebpf.verify.state import Frame, State, copy_state, frame_insn
+    from pyebpf.verify.state import State, copy_state, frame_insn
 
 
 class Visit:
@@ -30,7 +30,7 @@ class Visit:
 
 def scc_chain(env: Env, state: State) -> object:
     """(call sites ..., component) of the innermost frame that is inside a component; None outside."""
-    sites = []
+    sites: list = []
     i: i32
     scc: i32
     for i in range(state.curframe + 1):
@@ -93,23 +93,12 @@ def add_backedge(env: Env, old: State, cur: State) -> status:
     return 0
 
 
-def incomplete(env: Env, state: State) -> bint:
+def incomplete(env: Env, state: State) -> status:
     """The state is in a loop whose back edges have not been settled."""
     if not env.sccs:
-        return False
+        return 0
     key = scc_chain(env, state)
     if key is None:
-        return False
+        return 0
     visit: Visit = env.sccs.get(key)
-    return visit is not None and len(visit.backedges) > 0
-
-
-def in_loop(env: Env, idx: i32) -> bint:
-    """The instruction is in a component."""
-    return (env.aux + idx).scc != 0
-
-
-def top(state: State) -> Frame:
-    """The innermost frame."""
-    f: Frame = state.frames[state.curframe]
-    return f
+    return 1 if visit is not None and len(visit.backedges) > 0 else 0

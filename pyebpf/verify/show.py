@@ -9,12 +9,26 @@ if not cython.compiled:
     from pyebpf.verify.env import Env, insn_text, say, slot
     from pyebpf.verify.log import Log, log_reset, log_write
     from pyebpf.verify.model import (
-        ADD_CONST, KIND_MASK, MAP_KEY, MAP_PTR, MAP_VALUE, MAX_REG, MAYBE_NULL, MEM, NOT_INIT, PKT, PKT_META, RDONLY,
-        SCALAR, STACK, RegP,
+        ADD_CONST,
+        KIND_MASK,
+        MAP_KEY,
+        MAP_PTR,
+        MAP_VALUE,
+        MAX_REG,
+        MAYBE_NULL,
+        MEM,
+        NOT_INIT,
+        PKT,
+        PKT_META,
+        RDONLY,
+        SCALAR,
+        STACK,
+        RegP,
     )  # fmt: skip
     from pyebpf.verify.state import Frame, State
 
-MIN_ALIGN = 40
+ALIGNMENT = 40
+MIN_ALIGNMENT = 8
 NAMES = {
     0: "?", 1: "scalar", 2: "ctx", 3: "map_ptr", 4: "map_value", 5: "map_key", 6: "fp", 7: "pkt_meta", 8: "pkt",
     9: "pkt_end", 10: "flow_keys", 11: "sock_common", 12: "sock", 13: "tcp_sock", 14: "tp_buffer", 15: "mem",
@@ -68,7 +82,10 @@ def ranges_text(r: RegP) -> list:
             if not done[j] and rows[j][1] == value:
                 done[j] = True
                 text += rows[j][0] + "="
-        out.append(text + (snum(value) if name[0] == "s" else unum(value)))
+        if name[-1] == "2" and value < -32768:
+            out.append(text + f"{wrap64(value) & U32_MAX:#x}")
+        else:
+            out.append(text + (snum(value) if name[0] == "s" else unum(value)))
     return out
 
 
@@ -161,8 +178,8 @@ def show_changes(env: Env) -> status:
     log: Log = env.log
     if env.prev_log_pos and env.prev_log_pos == log.pos:
         log_reset(log, env.prev_log_pos - 1)
-        want = max(env.prev_insn_pos + MIN_ALIGN // 2, MIN_ALIGN)
-        want = (want + MIN_ALIGN - 1) // MIN_ALIGN * MIN_ALIGN
+        want = max(env.prev_insn_pos + MIN_ALIGNMENT // 2, ALIGNMENT)
+        want = (want + MIN_ALIGNMENT - 1) // MIN_ALIGNMENT * MIN_ALIGNMENT
         log_write(log, " " * (want - env.prev_insn_pos - 1) + ";")
     else:
         log_write(log, f"{env.insn_idx}:")

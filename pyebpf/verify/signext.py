@@ -6,7 +6,17 @@ import cython
 
 if not cython.compiled:
     from pyebpf.bits import (
-        S32_MAX, S32_MIN, U32_MAX, bint, fls64, i32, low_mask, s64, sext, sign32, sign64, u32, u64, wrap32, wrap64,
+        U32_MAX,
+        fls64,
+        i32,
+        low_mask,
+        s64,
+        sext,
+        sign32,
+        u32,
+        u64,
+        wrap32,
+        wrap64,
     )  # fmt: skip
     from pyebpf.verify.bounds import set_const_value, sext64_default
     from pyebpf.verify.model import RegP

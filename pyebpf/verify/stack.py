@@ -15,7 +15,15 @@ if not cython.compiled:
     from pyebpf.verify.history import push_step, stack_flags
     from pyebpf.verify.livestack import mark_read, mark_write
     from pyebpf.verify.model import (
-        EACCES, EFAULT, EINVAL, MAX_VAR_OFF, NOT_INIT, SCALAR, STACK, RegP, clear_reg,
+        EACCES,
+        EFAULT,
+        EINVAL,
+        MAX_VAR_OFF,
+        NOT_INIT,
+        SCALAR,
+        STACK,
+        RegP,
+        clear_reg,
     )  # fmt: skip
     from pyebpf.verify.precision import mark_precise
     from pyebpf.verify.state import Frame, copy_value, grow_stack, is_spilled, is_spilled_scalar
@@ -119,7 +127,7 @@ def byte_mask(off: i32, size: i32) -> i32:
 
 
 def write_fixed(env: Env, f: Frame, off: i32, size: i32, src: i32, imm: i32) -> status:
-    """A store at a known offset. src: the register stored, or -1 and the constant `imm`."""
+    """A store at a known offset. src: the register stored, -1 for the constant `imm`, -2 for an unknown value."""
     spi: i32 = (-off - 1) // 8
     s = slot(f, spi)
     r = env.fake + 0
@@ -131,7 +139,7 @@ def write_fixed(env: Env, f: Frame, off: i32, size: i32, src: i32, imm: i32) -> 
     scratch_slot(env, spi)
     if off % 8 == 0 and size == 8:
         mark_write(env, f.frameno, spi)
-    if off % 8 == 0 and env.bpf_capable and ((has_reg and r.kind == SCALAR) or not has_reg):
+    if off % 8 == 0 and env.bpf_capable and (src == -1 or (has_reg and r.kind == SCALAR)):
         if has_reg:
             fits: bint = width(r) <= 8 * size
             if fits:
@@ -160,7 +168,7 @@ def write_data(env: Env, s: RegP, off: i32, size: i32, src: i32, imm: i32) -> st
     s.kind = NOT_INIT
     if is_spilled(s):
         scrub(s)
-    is_zero: bint = imm == 0
+    is_zero: bint = src == -1 and imm == 0
     if src >= 0:
         is_zero = is_null(reg(env, src))
     if is_zero:
@@ -178,7 +186,7 @@ def write_variable(env: Env, f: Frame, ptr: i32, off: i32, size: i32, src: i32, 
     hi: i32 = p.smax + off + size
     i: i32
     b: i32
-    zeroing: bint = imm == 0
+    zeroing: bint = src == -1 and imm == 0
     if src >= 0:
         zeroing = is_null(reg(env, src))
     used_zero: bint = False

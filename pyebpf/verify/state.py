@@ -9,10 +9,20 @@ from __future__ import annotations
 import cython
 
 if not cython.compiled:
-    from pyebpf.bits import bint, i32, status, u8, u8
+    from pyebpf.bits import bint, i32, status, u8
     from pyebpf.verify.bounds import mark_not_init
     from pyebpf.verify.model import (
-        FP, FRAME_RECORDS, KIND_MASK, MAX_REG, NOT_INIT, SCALAR, SLOT0, STACK, RegP, alloc_regs, clear_regs, copy_regs,
+        FP,
+        FRAME_RECORDS,
+        KIND_MASK,
+        MAX_REG,
+        SCALAR,
+        SLOT0,
+        STACK,
+        RegP,
+        alloc_regs,
+        clear_regs,
+        copy_regs,
         free_array,
     )  # fmt: skip
 

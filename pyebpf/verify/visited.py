@@ -9,7 +9,13 @@ if not cython.compiled:
     from pyebpf.verify.env import Env, reject, say
     from pyebpf.verify.history import push_step
     from pyebpf.verify.model import (
-        CALLS_CALLBACK, EINVAL, EXACT, FORCE_CHECKPOINT, JMP_POINT, NOT_EXACT, RANGE_WITHIN,
+        CALLS_CALLBACK,
+        EINVAL,
+        EXACT,
+        FORCE_CHECKPOINT,
+        JMP_POINT,
+        NOT_EXACT,
+        RANGE_WITHIN,
     )  # fmt: skip
     from pyebpf.verify.precision import spread_precision
     from pyebpf.verify.prune import clean_state, maybe_looping, same_callsites, states_equal
@@ -58,7 +64,7 @@ def endless(env: Env, old: State, cur: State, idx: i32) -> status:
     raise reject(env, EINVAL, f"infinite loop detected at insn {idx}", False)
 
 
-def found(env: Env, old: State, cur: State, loop: bint) -> status:
+def found(env: Env, old: State, cur: State, loop: i32) -> status:
     """The current path ends here: old stands for it."""
     old.hits += 1
     if (env.aux + env.insn_idx).marks & JMP_POINT:
@@ -130,7 +136,7 @@ def is_visited(env: Env, idx: i32) -> status:
     count: i32 = 0
     i: i32
     how: i32
-    loop: bint
+    loop: i32
     for i in range(len(states)):
         s: State = states[i]
         if not s.branches and s.insn_idx == idx and not s.cleaned and same_callsites(s, cur) and not incomplete(env, s):
@@ -145,7 +151,7 @@ def is_visited(env: Env, idx: i32) -> status:
         if old.branches:
             how = look_at_open(env, old, cur, idx)
             if how == 1:
-                return found(env, old, cur, True)
+                return found(env, old, cur, 1)
             if not force and env.jmps - env.prev_jmps < 20 and env.processed - env.prev_processed < 100:
                 add = False
         else:
@@ -154,9 +160,8 @@ def is_visited(env: Env, idx: i32) -> status:
                 return found(env, old, cur, loop)
         if add:
             old.misses += 1
-        if keep_or_evict(env, states, old, idx):
-            if old.branches or incomplete(env, old):
-                env.free_list.append(old)
+        if keep_or_evict(env, states, old, idx) and (old.branches or incomplete(env, old)):
+            env.free_list.append(old)
     if env.max_states < count:
         env.max_states = count
     if not env.bpf_capable and count > 64:

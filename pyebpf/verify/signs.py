@@ -1,0 +1,3 @@
+"""Operators as messages name them, by opcode >> 4."""
+
+SIGNS = ("+=", "-=", "*=", "/=", "|=", "&=", "<<=", ">>=", "neg", "%=", "^=", "=", "s>>=", "endian")

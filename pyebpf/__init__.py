@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pyebpf.objects.map import Map
     from pyebpf.objects.program import Program
     from pyebpf.objects.trace import trace_pipe
+    from pyebpf.sources.stacks import format_stack
     from pyebpf.sources.symbols import symbol
     from pyebpf.sources.targets import SO_ATTACH_BPF, SO_DETACH_BPF, TracePoint
     from pyebpf.syscall import bpf, close, mmap, poll, setsockopt, unpin
@@ -38,6 +39,7 @@ _HOME = {
     "bpf": "pyebpf.syscall",
     "check": "pyebpf.objects.check",
     "close": "pyebpf.syscall",
+    "format_stack": "pyebpf.sources.stacks",
     "load": "pyebpf.objects.collection",
     "mmap": "pyebpf.syscall",
     "poll": "pyebpf.syscall",
@@ -65,6 +67,7 @@ __all__ = [
     "bpf",
     "check",
     "close",
+    "format_stack",
     "load",
     "mmap",
     "poll",

@@ -149,7 +149,7 @@ int ebpf_bprintf(char *buf, size_t size, const char *fmt, size_t fmt_nbytes, con
 	while (*fmt) {
 		struct conversion c;
 
-		if (!isascii((unsigned char)*fmt) || (!isprint((unsigned char)*fmt) && !isspace((unsigned char)*fmt)))
+		if (isascii((unsigned char)*fmt) && !isprint((unsigned char)*fmt) && !isspace((unsigned char)*fmt))
 			return -EINVAL;
 		if (*fmt != '%' || fmt[1] == '%') {
 			put(&w, fmt, 1);

@@ -12,6 +12,7 @@ from pyebpf.isa.insn import Insn, encode
 from pyebpf.spec.contexts import LAYOUTS
 from pyebpf.spec.kinds import MapType, ProgType
 from tests import linux
+from tests.linux import btf
 
 LDX_DW = 0x79
 LD_IMM64 = 0x18
@@ -74,5 +75,17 @@ def array(value_size: int = 8, max_entries: int = 1) -> native.NativeMap:
     return native.NativeMap(MapType.ARRAY, 4, value_size, max_entries)
 
 
+def function_starts(insns: Sequence[Insn]) -> list[int]:
+    """Where functions begin, in order."""
+    names = {"CALL_LOCAL", "LD_FUNC"}
+    return sorted({0} | {i + 1 + insn.imm for i, insn in enumerate(insns) if insn.op and insn.op.name in names})
+
+
 def load_linux(text: str, ptype: ProgType, maps: dict[str, linux.LinuxMap] | None = None) -> linux.Prog:
-    return linux.prog_load(assemble(text, {name: m.fd for name, m in (maps or {}).items()}), ptype)
+    """The text for Linux, with the func_info that callbacks want."""
+    insns = assemble(text, {name: m.fd for name, m in (maps or {}).items()})
+    starts = function_starts(insns)
+    if len(starts) == 1:
+        return linux.prog_load(insns, ptype)
+    with btf.load_functions() as types:
+        return linux.prog_load(insns, ptype, btf=types, func_info=btf.func_info(starts))

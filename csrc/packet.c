@@ -89,10 +89,10 @@ static uint32_t eth_pkt_type(const uint8_t *p, size_t nbytes)
 static void reset_context(struct packet_frame *frame)
 {
 	if (frame->kind == PACKET_XDP) {
-		memset(&frame->xdp, 0, sizeof(frame->xdp));
+		zero_struct(&frame->xdp, sizeof(frame->xdp));
 		frame->xdp.ingress_ifindex = LO_IFINDEX;
 	} else {
-		memset(&frame->skb, 0, sizeof(frame->skb));
+		zero_struct(&frame->skb, sizeof(frame->skb));
 		frame->skb.ifindex = LO_IFINDEX;
 		frame->skb.net_off = ETH_HLEN;
 		frame->skb.flow_keys = (uintptr_t)&frame->keys;

@@ -6,6 +6,8 @@
 #include "prog.h"
 #include "runtime.h"
 
+_Static_assert(sizeof(struct ebpf_skb) % 16 == 0 && sizeof(struct ebpf_xdp) % 16 == 0, "zero_struct");
+
 #define ETH_HLEN 14
 /* Linux's PROG_TEST_RUN: room before an XDP packet, and where its page ends for the packet (4096 bytes less what
  * Linux keeps behind). */

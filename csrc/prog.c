@@ -160,7 +160,8 @@ void prog_run_budget(struct ebpf_run *run, struct ebpf_prog *prog)
 
 void prog_run_init(struct ebpf_run *run, struct ebpf_prog *prog)
 {
-	*run = (struct ebpf_run){ .prog = prog };
+	zero_struct(run, sizeof(*run));
+	run->prog = prog;
 	if (prog->wants_stack)
 		run->ips = stack_of_thread(&run->n_ips);
 	if (prog->flags & PROG_NEEDS_BUDGET)

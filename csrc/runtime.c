@@ -21,7 +21,7 @@ struct ebpf_runtime {
 };
 
 static struct ebpf_runtime runtime;
-_Thread_local struct ebpf_vcpu *ebpf_vcpu_self;
+_Thread_local struct ebpf_vcpu *ebpf_vcpu_self __attribute__((tls_model("initial-exec")));
 /* The vCPU this thread held last. */
 static _Thread_local struct ebpf_vcpu *sticky __attribute__((tls_model("initial-exec")));
 

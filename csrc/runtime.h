@@ -41,7 +41,7 @@ struct ebpf_run {
 	struct ebpf_resource *resources; /* what an early end gives back */
 	const uint64_t *ips;             /* the event's call stack, innermost first, or NULL: the source's */
 	uint32_t n_ips;
-};
+} __attribute__((aligned(16)));
 
 /* This thread's vCPU inside its innermost run, else NULL. */
 extern _Thread_local struct ebpf_vcpu *ebpf_vcpu_self __attribute__((tls_model("initial-exec")));

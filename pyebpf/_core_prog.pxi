@@ -1,4 +1,5 @@
 # Programs.
+cimport cython
 from cpython.buffer cimport (
     PyBUF_FORMAT,
     PyBUF_SIMPLE,
@@ -188,6 +189,7 @@ cdef class NativeProg:
             run_ended(rc, f"program {self.name or '?'}")
         return retval
 
+    @cython.binding(False)  # a plain METH_O, which the interpreter calls directly
     def run(self, data, /) -> int:
         """One run: over a packet, over the bytes of a context, or (unverified) on the memory itself.
 

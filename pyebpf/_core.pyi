@@ -1,10 +1,12 @@
 """Types of the native core."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Buffer
+
+_C = TypeVar("_C", bound="Caller")
 
 class NativeMap:
     """A map; keys and values are bytes of key_size and user_value_size."""
@@ -116,6 +118,7 @@ class Caller:
     def _call_slow(self, data: Any, /) -> int: ...
     def __call__(self, data: Buffer | None = None, /) -> int: ...
 
+def called_directly(cls: type[_C]) -> type[_C]: ...
 def stats_enable() -> None: ...
 def stats_disable() -> None: ...
 def nr_vcpus() -> int: ...

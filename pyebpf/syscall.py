@@ -55,7 +55,10 @@ def bpf(cmd: int, attr: Any, size: int | None = None, *, backend: str = "user", 
     known = Cmd(cmd) if cmd in Cmd._value2member_map_ else None
     if known is None or known not in _COMMANDS:
         raise Error(errno.EINVAL, f"bpf command {cmd} is unknown")
-    return _COMMANDS[known](Call(runtime(), known, ATTR[known], user, data, caps))
+    try:
+        return _COMMANDS[known](Call(runtime(), known, ATTR[known], user, data, caps))
+    except MemoryError:
+        raise Error(errno.ENOMEM, f"{known.name}: not enough memory for what attr asks for") from None
 
 
 def close(fd: int) -> None:
@@ -524,6 +527,15 @@ def bpf_prog_detach(target_fd: int, attach_type: int, prog_fd: int = 0, *, backe
     """PROG_DETACH."""
     attr = _pack(Cmd.PROG_DETACH, target_fd=target_fd, attach_bpf_fd=prog_fd, attach_type=attach_type)
     bpf(Cmd.PROG_DETACH, attr, backend=backend)
+
+
+def bpf_prog_query(target_fd: int, attach_type: int, *, room: int = 64, backend: str = "user") -> list[int]:
+    """PROG_QUERY: ids of the programs attached; ENOSPC when there are more than `room`."""
+    ids = _Memory(4 * room)
+    attr = _pack(Cmd.PROG_QUERY, target_fd=target_fd, attach_type=attach_type, prog_ids=ids.address, count=room)
+    bpf(Cmd.PROG_QUERY, attr, backend=backend)
+    count = ATTR[Cmd.PROG_QUERY].read(attr, "count")
+    return [int.from_bytes(ids.bytes()[4 * i : 4 * i + 4], "little") for i in range(count)]
 
 
 def bpf_link_create(

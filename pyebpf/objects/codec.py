@@ -12,6 +12,7 @@ Always copies: a key is read-only (so that it hashes), a value may be changed wi
 """
 
 import errno
+import struct
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,22 @@ import numpy as np
 from pyebpf import btf as btf_types
 from pyebpf.btf import Btf
 from pyebpf.errors import Error
+
+_CODES = {
+    "i1": "b",
+    "i2": "h",
+    "i4": "i",
+    "i8": "q",
+    "u1": "B",
+    "u2": "H",
+    "u4": "I",
+    "u8": "Q",
+    "f2": "e",
+    "f4": "f",
+    "f8": "d",
+    "b1": "?",
+}
+"""struct's codes for numpy's plain types."""
 
 Typed = Any
 """A size in bytes, anything numpy takes for a dtype, or (Btf, type id or name)."""
@@ -34,14 +51,23 @@ class Codec:
         self.dtype = dtype
         self._key = key
         self._plain = dtype is not None and dtype.subdtype is None and dtype.names is None
+        code = _CODES.get(dtype.str[1:]) if dtype is not None and self._plain else None
+        self._number = (
+            struct.Struct((">" if dtype.str[0] == ">" else "<") + code) if dtype is not None and code else None
+        )
 
     def encode(self, value: Any) -> bytes:
         """The bytes of `value`; EINVAL when it does not fit."""
+        if self._number is not None:
+            try:
+                return self._number.pack(value)
+            except (struct.error, OverflowError):
+                pass
         if isinstance(value, (bytes, bytearray, memoryview)) and (self.dtype is None or self.dtype.kind != "S"):
             return self._exact(bytes(value))
         try:
             return self._pack(value)
-        except (TypeError, ValueError, OverflowError, KeyError) as exc:
+        except (TypeError, ValueError, OverflowError, KeyError, struct.error) as exc:
             wanted = self.dtype if self.dtype is not None else f"{self.nbytes} bytes"
             raise Error(errno.EINVAL, f"{value!r} is no {wanted}: {exc}") from exc
 
@@ -56,8 +82,8 @@ class Codec:
             if isinstance(value, (int, np.integer)) and 1 <= self.nbytes <= 8:
                 return int(value).to_bytes(self.nbytes, "little", signed=bool(value < 0))
             return self._exact(bytes(memoryview(value).cast("B")))
-        if self._plain and dtype.kind in "iu" and dtype.byteorder != ">":
-            return int(value).to_bytes(self.nbytes, "little", signed=dtype.kind == "i")
+        if self._number is not None:
+            return self._number.pack(value)
         if dtype.names is not None and isinstance(value, dict):
             row = np.zeros((), dtype)
             for name, field in value.items():
@@ -73,10 +99,11 @@ class Codec:
 
     def decode(self, raw: bytes) -> Any:
         """The value of `raw`."""
+        if self._number is not None:
+            return self._number.unpack(raw)[0]
         if self.dtype is None:
             return raw
-        array = np.frombuffer(raw if self._key else bytearray(raw), self.dtype, 1)
-        return array[0].item() if self._plain and self.dtype.kind in "iufb" else array[0]
+        return np.frombuffer(raw if self._key else bytearray(raw), self.dtype, 1)[0]
 
 
 class PerCpuCodec:

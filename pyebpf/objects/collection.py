@@ -41,13 +41,19 @@ class Collection:
     """Loaded maps, programs and variables, by name. Close it, or use it in a `with` block."""
 
     def __init__(
-        self, spec: CollectionContents, maps: Mapping[str, Map], programs: Mapping[str, Program], variables: Variables
+        self,
+        spec: CollectionContents,
+        maps: Mapping[str, Map],
+        programs: Mapping[str, Program],
+        variables: Variables,
+        borrowed: Container[str] = (),
     ) -> None:
-        """For `load`."""
+        """For `load`; maps named in `borrowed` are somebody else's to close."""
         self.spec = spec
         self.maps: Named[Map] = Named(maps)
         self.programs: Named[Program] = Named(programs)
         self.variables = variables
+        self._borrowed = borrowed
 
     @classmethod
     def load(
@@ -84,7 +90,7 @@ class Collection:
         finally:
             loading.close_btf()
         handles = {name: m._handle for name, m in loading.maps.items()}
-        return cls(spec, loading.maps, loading.programs, Variables(spec.variables, handles))
+        return cls(spec, loading.maps, loading.programs, Variables(spec.variables, handles), loading.given)
 
     @property
     def name(self) -> str:
@@ -95,8 +101,9 @@ class Collection:
         """Let go of all maps and programs; links keep their programs. Twice is no error."""
         for program in self.programs.values():
             program.close()
-        for m in self.maps.values():
-            m.close()
+        for name, m in self.maps.items():
+            if name not in self._borrowed:
+                m.close()
 
     def __enter__(self) -> Self:
         return self

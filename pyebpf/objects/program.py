@@ -24,6 +24,7 @@ from pyebpf.runtime.mapobj import MapObj
 from pyebpf.runtime.progobj import ProgObj
 from pyebpf.runtime.state import runtime
 from pyebpf.spec import attr, sections
+from pyebpf.spec.attach import LOAD_TYPES
 from pyebpf.spec.kinds import ProgType
 from pyebpf.spec.verified import ProgFlag
 from pyebpf.syscall import TestRun
@@ -64,10 +65,10 @@ class ProgramInfo:
 
 def prog_type(kind: "ProgType | int | str") -> tuple[ProgType, int, str]:
     """Program type, expected attach type and attach target of a type's number, name, or SEC() text ("tc", "hook/x")."""
-    if not isinstance(kind, str):
-        return ProgType(kind), 0, ""
-    if kind in KINDS:
-        return KINDS[kind], 0, ""
+    if not isinstance(kind, str) or kind in KINDS:
+        found = KINDS[kind] if isinstance(kind, str) else ProgType(kind)
+        allowed = LOAD_TYPES.get(found, ())
+        return found, next(iter(allowed)) if len(allowed) == 1 else 0, ""
     meaning = sections.meaning(kind)
     if meaning.prog_type == ProgType.UNSPEC:
         raise Error(errno.EINVAL, f"program type {kind!r}, expected one of {', '.join(KINDS)} or a section name")
@@ -83,6 +84,7 @@ def code_bytes(insns: Code, maps: Mapping[str, Map]) -> bytes:
     return encode(insns)
 
 
+@native.called_directly
 class Program(native.Caller):
     """A program.
 

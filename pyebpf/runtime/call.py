@@ -47,7 +47,7 @@ class AttrBuffer:
             data = native.copy_from_user(self._address, self.size)
         else:
             data = ctypes.string_at(self.address, self.size)
-        if any(data[ATTR_SIZE:]):
+        if data.count(0, ATTR_SIZE) < len(data) - ATTR_SIZE:
             raise Error(errno.E2BIG, f"attr has non-zero bytes behind the {ATTR_SIZE} that are known")
         return bytearray(data[:ATTR_SIZE].ljust(ATTR_SIZE, b"\0"))
 
@@ -92,7 +92,7 @@ class Call:
         self.user = user
         self._layout = layout
         self._attr = attr
-        if any(attr[layout.end :]):
+        if attr.count(0, layout.end) != ATTR_SIZE - layout.end:
             raise Error(errno.EINVAL, f"{cmd.name}: attr has non-zero bytes behind its last member (byte {layout.end})")
 
     def __getitem__(self, name: str) -> int:

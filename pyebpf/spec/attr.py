@@ -58,8 +58,9 @@ class Layout:
             data[member.offset : member.offset + member.size] = value.ljust(member.size, b"\0")[: member.size]
             return
         assert member.codec is not None
-        if member.codec.format != "<i":
-            value &= (1 << 8 * member.size) - 1
+        value &= (1 << 8 * member.size) - 1
+        if member.codec.format == "<i" and value >> 31:
+            value -= 1 << 32
         member.codec.pack_into(data, member.offset, value)
 
     def unpack(self, data: bytes | bytearray) -> dict[str, int | bytes]:

@@ -165,6 +165,13 @@ enum { JIT_DIV_MOD = 1, JIT_DIV_SIGNED = 2, JIT_JSET = 1, JIT_LD_IND = 1 };
 void jit_rewrite(struct jit *jit, uint32_t func_idx);
 /* Several instructions at once: how many it emitted, 0 for none (jit_match.c). */
 uint32_t jit_match(struct jit *jit, const struct ebpf_dinsn *in);
+/* The instruction n behind in, if control comes to it from in alone; else a record that matches nothing. */
+const struct ebpf_dinsn *jit_ahead(const struct jit *jit, const struct ebpf_dinsn *in, uint32_t n);
+/* A matcher, as those of jit_match.c (jit_zero.c). */
+uint32_t jit_match_zero_stores(struct jit *jit, const struct ebpf_dinsn *in);
+/* A plain load or store, of memory at a given operand (jit_mem_ops.c). */
+bool jit_is_load(const struct ebpf_dinsn *in);
+void jit_access(struct jit *jit, const struct ebpf_dinsn *in, struct x86_rm at);
 /* A helper call without a call, or with a cheaper one; false: nothing emitted (jit_inline.c). */
 bool jit_inline_call(struct jit *jit, const struct ebpf_dinsn *in);
 /* The jump behind a comparison; a test of bits; has the verifier decided the jump? */

@@ -5,7 +5,7 @@
 #include "jit_code.h"
 
 /* The instruction n behind in, if control comes to it from in alone; else a record that matches nothing. */
-static const struct ebpf_dinsn *ahead(const struct jit *jit, const struct ebpf_dinsn *in, uint32_t n)
+const struct ebpf_dinsn *jit_ahead(const struct jit *jit, const struct ebpf_dinsn *in, uint32_t n)
 {
 	static const struct ebpf_dinsn nothing = { .op = OP_DEAD };
 	uint32_t idx = jit_insn_idx(jit, in);
@@ -32,7 +32,7 @@ static bool upper_dead_after(const struct jit *jit, const struct ebpf_dinsn *in,
 /* d = s; d += K, d -= K, d += t, or d <<= 1..3 [; d += t]: one lea.  32-bit sums of 64-bit moves are 32-bit. */
 static uint32_t match_lea(struct jit *jit, const struct ebpf_dinsn *in)
 {
-	const struct ebpf_dinsn *next = ahead(jit, in, 1), *third = ahead(jit, in, 2);
+	const struct ebpf_dinsn *next = jit_ahead(jit, in, 1), *third = jit_ahead(jit, in, 2);
 	bool wide = in->op == OP_MOV64_X;
 	uint8_t d = jit_dst(in), s = jit_src(in);
 	int32_t imm = (int32_t)next->imm;
@@ -67,17 +67,56 @@ static uint32_t match_zext(struct jit *jit, const struct ebpf_dinsn *in)
 	return upper_dead_after(jit, in, in->dst) || jit->widths.bits[in->dst] <= 32;
 }
 
+/* The memory operand of a load or store through d, which nobody needs behind it; false for other instructions. */
+static bool is_last_access(const struct jit *jit, const struct ebpf_dinsn *in, uint32_t d)
+{
+	const struct jit_rule *rule = jit_rule_of(in);
+
+	if (rule->lower == jit_lower_load || rule->lower == jit_lower_load_sx)
+		return in->src == d && (in->dst == d || dead_after(jit, in, d));
+	if (rule->lower == jit_lower_store)
+		return in->dst == d && in->src != d && dead_after(jit, in, d);
+	return rule->lower == jit_lower_store_k && in->dst == d && dead_after(jit, in, d);
+}
+
+/* d = s; d += t or K; access of *(d + off), the last use of d: an access of [s + t + off] or [s + K + off]. */
+static uint32_t match_address(struct jit *jit, const struct ebpf_dinsn *in)
+{
+	const struct ebpf_dinsn *add = jit_ahead(jit, in, 1), *access = jit_ahead(jit, in, 2);
+	int64_t disp = access->off;
+	struct x86_rm at;
+
+	if (in->op != OP_MOV64_X || in->dst == in->src || add->dst != in->dst || !is_last_access(jit, access, in->dst))
+		return 0;
+	if (add->op == OP_ADD64_K)
+		disp += (int32_t)add->imm;
+	else if (add->op != OP_ADD64_X || add->src == in->dst)
+		return 0;
+	if (disp != (int32_t)disp)
+		return 0;
+	at = add->op == OP_ADD64_K ? x86_m(jit_src(in), (int32_t)disp)
+				   : x86_mx(jit_src(in), jit_src(add), 0, (int32_t)disp);
+	jit_access(jit, access, at);
+	if (!(jit_is_load(access) && access->dst == in->dst))
+		jit->unmade |= 1u << in->dst;
+	return 3;
+}
+
+static uint32_t match_copy_test(struct jit *jit, const struct ebpf_dinsn *in);
+
 static uint32_t match_mov(struct jit *jit, const struct ebpf_dinsn *in)
 {
 	uint32_t n = match_zext(jit, in);
 
+	n = n ? n : match_address(jit, in);
+	n = n ? n : match_copy_test(jit, in);
 	return n ? n : match_lea(jit, in);
 }
 
 /* r <<= 1..3; r += s: one lea. */
 static uint32_t match_scale(struct jit *jit, const struct ebpf_dinsn *in)
 {
-	const struct ebpf_dinsn *add = ahead(jit, in, 1);
+	const struct ebpf_dinsn *add = jit_ahead(jit, in, 1);
 
 	if (in->imm < 1 || in->imm > 3 || add->op != OP_ADD64_X || add->dst != in->dst || add->src == in->dst)
 		return 0;
@@ -88,7 +127,7 @@ static uint32_t match_scale(struct jit *jit, const struct ebpf_dinsn *in)
 /* d += s; d += K */
 static uint32_t match_add_add(struct jit *jit, const struct ebpf_dinsn *in)
 {
-	const struct ebpf_dinsn *add = ahead(jit, in, 1);
+	const struct ebpf_dinsn *add = jit_ahead(jit, in, 1);
 
 	if (add->op != OP_ADD64_K || add->dst != in->dst)
 		return 0;
@@ -99,7 +138,7 @@ static uint32_t match_add_add(struct jit *jit, const struct ebpf_dinsn *in)
 /* r <<= 32; r >>= 32: how -mcpu=v1 and v2 extend. */
 static uint32_t match_shifts(struct jit *jit, const struct ebpf_dinsn *in)
 {
-	const struct ebpf_dinsn *next = ahead(jit, in, 1);
+	const struct ebpf_dinsn *next = jit_ahead(jit, in, 1);
 	uint8_t dst = jit_dst(in);
 
 	if (in->imm != 32 || next->imm != 32 || next->dst != in->dst)
@@ -121,25 +160,46 @@ static bool is_zero_test(const struct ebpf_dinsn *in, uint32_t reg)
 	       in->dst == reg && in->imm == 0;
 }
 
+static bool is_wide(const struct ebpf_dinsn *in)
+{
+	return jit_rule_of(in)->size == 8;
+}
+
 /* r &= mask; if r == 0: the mask sets the flags, and r itself is needed only if it lives on. */
 static uint32_t match_and_test(struct jit *jit, const struct ebpf_dinsn *in)
 {
-	const struct ebpf_dinsn *jump = ahead(jit, in, 1);
+	const struct ebpf_dinsn *jump = jit_ahead(jit, in, 1);
 	int32_t imm = (int32_t)in->imm;
 	uint8_t dst = jit_dst(in);
 
 	/* 64-bit masks with a sign reach the upper half; then the widths must agree. */
 	if (!is_zero_test(jump, in->dst) || jit_is_decided(jit, jump))
 		return 0;
-	if (imm < 0 && (in->op == OP_AND64_K) != (jump->op == OP_JEQ64_K || jump->op == OP_JNE64_K))
+	if (imm < 0 && (in->op == OP_AND64_K) != is_wide(jump))
 		return 0;
 	if (dead_after(jit, jump, in->dst))
-		jit_test_bits(jit, in->op == OP_AND64_K ? 8 : 4, dst, imm);
+		jit_test_bits(jit, in->op == OP_AND64_K && is_wide(jump) ? 8 : 4, dst, imm);
 	else
 		x86_alu_i(&jit->out, X86_AND, in->op == OP_AND64_K && imm < 0 ? 8 : 4, x86_r(dst), imm);
 	jit->unmade |= (uint32_t)dead_after(jit, jump, in->dst) << in->dst;
 	jit_branch(jit, jump, jit_rule_of(jump)->x86);
 	return 2;
+}
+
+/* t = r; t &= mask; if t == 0, where t dies: a test of r. */
+static uint32_t match_copy_test(struct jit *jit, const struct ebpf_dinsn *in)
+{
+	const struct ebpf_dinsn *mask = jit_ahead(jit, in, 1), *jump = jit_ahead(jit, in, 2);
+	bool wide = is_wide(in) && is_wide(mask) && is_wide(jump);
+
+	if ((mask->op != OP_AND64_K && mask->op != OP_AND32_K) || mask->dst != in->dst || in->dst == in->src)
+		return 0;
+	if (!is_zero_test(jump, in->dst) || jit_is_decided(jit, jump) || !dead_after(jit, jump, in->dst))
+		return 0;
+	jit_test_bits(jit, wide ? 8 : 4, jit_src(in), (int32_t)mask->imm);
+	jit->unmade |= 1u << in->dst;
+	jit_branch(jit, jump, jit_rule_of(jump)->x86);
+	return 3;
 }
 
 /* Comparisons that say the same of a loaded value and of the memory it came from. */
@@ -167,7 +227,7 @@ static bool is_unsigned_test(const struct ebpf_dinsn *in)
 /* r = *(size *)(s + off); if r op K, where r dies: a comparison with memory. */
 static uint32_t match_load_test(struct jit *jit, const struct ebpf_dinsn *in)
 {
-	const struct ebpf_dinsn *jump = ahead(jit, in, 1);
+	const struct ebpf_dinsn *jump = jit_ahead(jit, in, 1);
 	unsigned size = jit_rule_of(in)->size;
 	struct x86_rm mem = x86_m(jit_src(in), in->off);
 	int64_t imm = (int64_t)jump->imm;
@@ -189,7 +249,7 @@ static uint32_t match_load_test(struct jit *jit, const struct ebpf_dinsn *in)
 /* r = *(size *)(s + off); r = be(r): movbe. */
 static uint32_t match_load_be(struct jit *jit, const struct ebpf_dinsn *in)
 {
-	const struct ebpf_dinsn *swap = ahead(jit, in, 1);
+	const struct ebpf_dinsn *swap = jit_ahead(jit, in, 1);
 	unsigned size = jit_rule_of(in)->size;
 	uint8_t dst = jit_dst(in);
 
@@ -214,118 +274,25 @@ static uint32_t match_load(struct jit *jit, const struct ebpf_dinsn *in)
 	return n ? n : match_load_be(jit, in);
 }
 
-/* Runs of zero stores to one base, in any order, as fewer and wider stores. */
-#define MAX_ZERO_STORES 32
-#define WIDE            32 /* bytes from which 16-byte stores pay for clearing a register */
-
-struct zero_stores {
-	struct span {
-		int32_t off;
-		int32_t end;
-	} spans[MAX_ZERO_STORES]; /* ascending, apart */
-	uint32_t n;
-};
-
-static bool stores_zero(const struct jit *jit, const struct ebpf_dinsn *in)
-{
-	const struct jit_rule *rule = jit_rule_of(in);
-
-	if (in->op == OP_STORE_REL_B || in->op == OP_STORE_REL_H || in->op == OP_STORE_REL_W ||
-	    in->op == OP_STORE_REL_DW)
-		return false;
-	return (rule->lower == jit_lower_store_k && in->imm == 0) ||
-	       (rule->lower == jit_lower_store && jit->widths.bits[in->src] == 0);
-}
-
-/* r = 0 where r is 0 already: may stand between the stores. */
-static bool is_idle(const struct jit *jit, const struct ebpf_dinsn *in)
-{
-	return (in->op == OP_MOV64_K || in->op == OP_MOV32_K) && in->imm == 0 && jit->widths.bits[in->dst] == 0;
-}
-
-static void add_span(struct zero_stores *z, struct span span)
-{
-	uint32_t i = z->n++;
-
-	for (; i > 0 && z->spans[i - 1].off > span.off; i--)
-		z->spans[i] = z->spans[i - 1];
-	z->spans[i] = span;
-}
-
-/* Joins spans that touch. */
-static void join_spans(struct zero_stores *z)
-{
-	uint32_t last = 0;
-
-	for (uint32_t i = 1; i < z->n; i++) {
-		if (z->spans[i].off > z->spans[last].end)
-			z->spans[++last] = z->spans[i];
-		else if (z->spans[i].end > z->spans[last].end)
-			z->spans[last].end = z->spans[i].end;
-	}
-	z->n = last + 1;
-}
-
-/* The widest store that fits, and on the aligned stack is aligned, so that none straddles a page. */
-static int32_t store_nbytes(const struct span *span, bool aligned, bool xmm)
-{
-	int32_t nbytes = xmm ? 16 : 8;
-
-	while (nbytes > span->end - span->off || (aligned && span->off % nbytes))
-		nbytes /= 2;
-	return nbytes;
-}
-
-static void emit_zeros(struct jit *jit, uint8_t base, struct span span, bool xmm)
-{
-	bool aligned = base == X86_RBP;
-
-	while (span.off < span.end) {
-		int32_t nbytes = store_nbytes(&span, aligned, xmm);
-
-		if (nbytes == 16)
-			x86_store_xmm(&jit->out, x86_m(base, span.off), 0);
-		else
-			x86_store_i(&jit->out, (unsigned)nbytes, x86_m(base, span.off), 0);
-		span.off += nbytes;
-	}
-}
-
-static uint32_t match_zero_stores(struct jit *jit, const struct ebpf_dinsn *in)
-{
-	struct zero_stores z = { .n = 0 };
-	const struct ebpf_dinsn *store = in;
-	uint32_t n = 0, stores = 0;
-	int32_t widest = 0;
-
-	while (z.n < MAX_ZERO_STORES && (is_idle(jit, store) || (stores_zero(jit, store) && store->dst == in->dst))) {
-		if (!is_idle(jit, store)) {
-			add_span(&z, (struct span){ store->off, store->off + jit_rule_of(store)->size });
-			stores++;
-		}
-		store = ahead(jit, in, ++n);
-	}
-	if (stores < 2)
-		return 0;
-	join_spans(&z);
-	if (z.n == stores)
-		return 0;
-	for (uint32_t i = 0; i < z.n; i++)
-		widest = z.spans[i].end - z.spans[i].off > widest ? z.spans[i].end - z.spans[i].off : widest;
-	if (widest >= WIDE)
-		x86_zero_xmm(&jit->out, 0);
-	for (uint32_t i = 0; i < z.n; i++)
-		emit_zeros(jit, jit_dst(in), z.spans[i], widest >= WIDE);
-	return n;
-}
-
 static uint32_t (*const matchers[JIT_OP_COUNT])(struct jit *jit, const struct ebpf_dinsn *in) = {
-	[OP_MOV64_X] = match_mov,       [OP_MOV32_X] = match_mov,       [OP_LSH64_K] = match_shifts,
-	[OP_AND64_K] = match_and_test,  [OP_AND32_K] = match_and_test,  [OP_LDX_B] = match_load,
-	[OP_LDX_H] = match_load,        [OP_LDX_W] = match_load,        [OP_LDX_DW] = match_load,
-	[OP_ADD64_X] = match_add_add,   [OP_ST_B] = match_zero_stores,  [OP_ST_H] = match_zero_stores,
-	[OP_ST_W] = match_zero_stores,  [OP_ST_DW] = match_zero_stores, [OP_STX_B] = match_zero_stores,
-	[OP_STX_H] = match_zero_stores, [OP_STX_W] = match_zero_stores, [OP_STX_DW] = match_zero_stores,
+	[OP_MOV64_X] = match_mov,
+	[OP_MOV32_X] = match_mov,
+	[OP_LSH64_K] = match_shifts,
+	[OP_AND64_K] = match_and_test,
+	[OP_AND32_K] = match_and_test,
+	[OP_LDX_B] = match_load,
+	[OP_LDX_H] = match_load,
+	[OP_LDX_W] = match_load,
+	[OP_LDX_DW] = match_load,
+	[OP_ADD64_X] = match_add_add,
+	[OP_ST_B] = jit_match_zero_stores,
+	[OP_ST_H] = jit_match_zero_stores,
+	[OP_ST_W] = jit_match_zero_stores,
+	[OP_ST_DW] = jit_match_zero_stores,
+	[OP_STX_B] = jit_match_zero_stores,
+	[OP_STX_H] = jit_match_zero_stores,
+	[OP_STX_W] = jit_match_zero_stores,
+	[OP_STX_DW] = jit_match_zero_stores,
 };
 
 uint32_t jit_match(struct jit *jit, const struct ebpf_dinsn *in)

@@ -21,22 +21,45 @@ JIT_LOWER(jit_lower_imm64)
 /* x86 loads acquire and its stores release by themselves (Intel SDM vol. 3, 10.2.2). */
 JIT_LOWER(jit_lower_load)
 {
-	x86_load(&jit->out, rule->size, jit_dst(in), at_src(in));
+	(void)rule;
+	jit_access(jit, in, at_src(in));
 }
 
 JIT_LOWER(jit_lower_load_sx)
 {
-	x86_load_sx(&jit->out, rule->size, 8, jit_dst(in), at_src(in));
+	(void)rule;
+	jit_access(jit, in, at_src(in));
 }
 
 JIT_LOWER(jit_lower_store)
 {
-	x86_store(&jit->out, rule->size, at_dst(in), jit_src(in));
+	(void)rule;
+	jit_access(jit, in, at_dst(in));
 }
 
 JIT_LOWER(jit_lower_store_k)
 {
-	x86_store_i(&jit->out, rule->size, at_dst(in), (int32_t)in->imm);
+	(void)rule;
+	jit_access(jit, in, at_dst(in));
+}
+
+bool jit_is_load(const struct ebpf_dinsn *in)
+{
+	return jit_rule_of(in)->lower == jit_lower_load || jit_rule_of(in)->lower == jit_lower_load_sx;
+}
+
+void jit_access(struct jit *jit, const struct ebpf_dinsn *in, struct x86_rm at)
+{
+	const struct jit_rule *rule = jit_rule_of(in);
+
+	if (rule->lower == jit_lower_load)
+		x86_load(&jit->out, rule->size, jit_dst(in), at);
+	else if (rule->lower == jit_lower_load_sx)
+		x86_load_sx(&jit->out, rule->size, 8, jit_dst(in), at);
+	else if (rule->lower == jit_lower_store)
+		x86_store(&jit->out, rule->size, at, jit_src(in));
+	else
+		x86_store_i(&jit->out, rule->size, at, (int32_t)in->imm);
 }
 
 /* Atomics whose old value nobody wants. */

@@ -92,6 +92,18 @@ RULES = {
     "mask that lives on sets the flags": (
         "r0 = 1\nr1 &= 0x4000\nif r1 == 0 goto +1\nr0 = r1\nexit", ["and edi, 0x4000", "je"], ["test", "cmp"],
     ),
+    "address of two registers": (
+        "r2 = r1\nr2 += r3\nr0 = *(u16 *)(r2 + 4)\nexit", ["movzx eax, word ptr [rdi + rdx + 4]"], ["lea", "add"],
+    ),
+    "store through an address that dies": (
+        "r2 = r1\nr2 += -40\n*(u8 *)(r2 + 8) = 1\nr0 = 0\nexit", ["mov byte ptr [rdi - 0x20], 1"], ["lea", "add"],
+    ),
+    "store through an address that lives on": (
+        "r2 = r1\nr2 += -40\n*(u8 *)(r2 + 8) = 1\nr0 = r2\nexit", ["lea rsi, [rdi - 0x28]", "mov byte ptr [rsi + 8], 1"], [],
+    ),
+    "copy, mask and compare": (
+        "r0 = 1\nr2 = r1\nr2 &= 64\nif r2 == 0 goto +1\nr0 = r1\nexit", ["test dil, 0x40", "je"], ["and", "mov rsi"],
+    ),
     "zeroing 48 bytes": (
         "r0 = 0\n" + "".join(f"*(u32 *)(r1 + {n}) = r0\n" for n in range(0, 48, 4)) + "exit",
         ["xorps xmm0, xmm0"] + ["movups xmmword ptr"] * 3, ["mov dword"],

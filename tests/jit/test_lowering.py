@@ -99,7 +99,8 @@ RULES = {
         "r2 = r1\nr2 += -40\n*(u8 *)(r2 + 8) = 1\nr0 = 0\nexit", ["mov byte ptr [rdi - 0x20], 1"], ["lea", "add"],
     ),
     "store through an address that lives on": (
-        "r2 = r1\nr2 += -40\n*(u8 *)(r2 + 8) = 1\nr0 = r2\nexit", ["lea rsi, [rdi - 0x28]", "mov byte ptr [rsi + 8], 1"], [],
+        "r2 = r1\nr2 += -40\n*(u8 *)(r2 + 8) = 1\nr0 = r2\nexit",
+        ["lea rsi, [rdi - 0x28]", "mov byte ptr [rsi + 8], 1"], [],
     ),
     "copy, mask and compare": (
         "r0 = 1\nr2 = r1\nr2 &= 64\nif r2 == 0 goto +1\nr0 = r1\nexit", ["test dil, 0x40", "je"], ["and", "mov rsi"],

@@ -50,7 +50,7 @@ def check(
     ObjectError, Error: the object cannot be read, or its maps cannot be created.
     """
     spec = source if isinstance(source, CollectionContents) else CollectionSpec.load(source)
-    loading = Loading(spec, Options(backend=backend, caps=caps, log_level=log_level), {})
+    loading = Loading(spec, Options(backend=backend, caps=caps, log_level=log_level, explain=False), {})
     try:
         loading.create_maps({})
         return [_check_one(loading, program) for program in spec.programs.values()]

@@ -35,6 +35,7 @@ class Options:
     caps: str = "all"
     log_level: int = 0
     pin_path: str | os.PathLike[str] | None = None
+    explain: bool = True
 
 
 class Collection:
@@ -261,7 +262,9 @@ class Loading:
             debug=debug,
         )
         handles = [self.maps[name]._handle for name in spec.maps]
-        prog = Program.from_args(args, tuple(h.obj for h in handles if isinstance(h, UserMap)))
+        prog = Program.from_args(
+            args, tuple(h.obj for h in handles if isinstance(h, UserMap)), explain=self.options.explain
+        )
         prog._maps = tuple(self.maps[name] for name in spec.maps)
         return prog
 

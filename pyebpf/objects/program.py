@@ -4,7 +4,7 @@ import builtins
 import errno
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
@@ -160,10 +160,18 @@ class Program(native.Caller):
         return cls.from_args(args, ())
 
     @classmethod
-    def from_args(cls, args: LoadArgs, indexed: tuple[MapObj, ...]) -> Self:
-        """Load with PROG_LOAD's own arguments; `indexed`: the maps of PSEUDO_MAP_IDX."""
+    def from_args(cls, args: LoadArgs, indexed: tuple[MapObj, ...], *, explain: bool = True) -> Self:
+        """Load with PROG_LOAD's own arguments; `indexed`: the maps of PSEUDO_MAP_IDX.
+
+        explain: a program that is refused without a log level is verified again with one, for the log in the error.
+        """
         rt = runtime()
-        obj = load_prog(rt, args, MapRefs(rt, indexed))
+        try:
+            obj = load_prog(rt, args, MapRefs(rt, indexed))
+        except VerifierError as exc:
+            if args.log_level or exc.unsupported or not explain:
+                raise
+            obj = load_prog(rt, replace(args, log_level=1), MapRefs(rt, indexed))
         return cls(rt.fds.install(obj))
 
     @classmethod

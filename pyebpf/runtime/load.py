@@ -180,6 +180,7 @@ def load_prog(rt: Runtime, args: LoadArgs, refs: MapRefs) -> ProgObj:
     except BaseException:
         refs.drop()
         raise
+    refs.used.clear()  # They are the program's now.
     if args.btf is not None:
         args.btf.get()
     return rt.progs.add(prog)

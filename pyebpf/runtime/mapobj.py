@@ -130,8 +130,8 @@ class MapObj(KObject):
         with self.lock:
             if self.frozen:
                 raise Error(errno.EBUSY, f"map {self.name or self.id} is frozen already")
-            if self.native is not None:
-                self.native.freeze()
+            if self.native is not None and self.type != MapType.PROG_ARRAY:
+                self.native.freeze()  # A prog array must still let its programs go.
             self.frozen = True
 
     # PROG_ARRAY

@@ -40,8 +40,10 @@ class PinTable:
             raise Error(code, f"pin {path}: its folder cannot be reached: {os.strerror(code)}") from None
         if name in ("", ".", ".."):
             raise Error(errno.EEXIST, f"pin {path}: that is a folder")
-        if len(name.encode()) > 255:
-            raise Error(errno.ENAMETOOLONG, f"pin {path}: the name is {len(name.encode())} bytes, expected at most 255")
+        if len(os.fsencode(name)) > 255:
+            raise Error(
+                errno.ENAMETOOLONG, f"pin {path}: the name is {len(os.fsencode(name))} bytes, expected at most 255"
+            )
         return str(real / name)
 
     def add(self, path: str, obj: KObject) -> None:

@@ -95,8 +95,9 @@ def layout(text: str, *, end: str = "") -> Layout:
             offset = (offset + align - 1) // align * align
             members[name] = Member(offset, size, codec)
             offset += size
-    last = members[end or names[-1]]
-    return Layout(members, last.offset + last.size)
+    last = members[end or names[-1]]  # Members behind it are of other commands.
+    bound = last.offset + last.size
+    return Layout({name: place for name, place in members.items() if place.offset < bound}, bound)
 
 
 _ID = "u32 id next_id open_flags; s32 token_fd"

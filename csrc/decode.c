@@ -289,7 +289,7 @@ static int check_target(const struct decoder *d, uint32_t i, const struct ebpf_f
 	uint32_t op = d->code->insns[insn->target].op;
 	bool call = insn->op == OP_CALL_LOCAL || insn->op == OP_LD_FUNC;
 
-	if (op == OP_SECOND_SLOT || (op == OP_DEAD && !is_jump(&ebpf_op_info[insn->op])))
+	if (op == OP_SECOND_SLOT || (op == OP_DEAD && insn->op == OP_CALL_LOCAL))
 		return ebpf_fail(d->err, -EINVAL, i, "insn %u: target %u is %s", i, insn->target,
 				 op == OP_DEAD ? "dead code" : "the second slot of a 64-bit constant");
 	if (!call && (insn->target < func->start || insn->target >= func->end))

@@ -216,6 +216,8 @@ static void lower_func(struct jit *jit, uint32_t k)
 	jit_prologue(jit);
 	for (uint32_t i = jit->func->start; i < jit->func->end;)
 		i = lower_at(jit, i);
+	if (jit->code->insns[jit->func->end - 1].op == OP_DEAD)
+		jit_jmp(jit, jit_fail_label(jit)); /* nobody comes here, and would not come to the next function */
 	jit_flush_cold(jit);
 }
 

@@ -1,16 +1,22 @@
 """A generated program on Linux, the interpreter and the JIT: the same R0, packet, context and maps.
 
-Maps are made once and reset before each run. The image for the native engines is the program itself, context
-accesses to packet pointers put where the native context has them.
+Maps are made once and reset before each run. Here a program goes the way all programs go: verifier, image and facts,
+engine. The interpreter gets the image without facts too, so that they are seen to change nothing. Programs that the
+verifier refuses run as they are, and are counted.
 """
 
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
+from pyebpf.errors import VerifierError
 from pyebpf.isa.insn import Insn, encode
 from pyebpf.native import NativeMap, NativeProg
 from pyebpf.spec.contexts import LAYOUTS
 from pyebpf.spec.kinds import BPF_F_SLEEPABLE, MapType, ProgType
+from pyebpf.spec.verified import MapDesc, VerifiedProgram
+from pyebpf.verifier import FuncInfo, VerifierInput, verify
+from pyebpf.verify import explore
+from pyebpf.verify.fixups import lower
 from tests import linux
 from tests.engine import gen
 from tests.engine.runners import ENGINES, subprogs
@@ -34,8 +40,40 @@ class Mismatch(AssertionError):
     """Two engines disagree."""
 
 
+class Descriptions:
+    """The maps as the verifier may know them."""
+
+    maps = tuple(
+        MapDesc(MapType[kind.upper()], key_size, value_size, n, 0, f"m{i}", i + 1)
+        for i, (kind, key_size, value_size, n) in enumerate(gen.MAPS)
+    )
+
+    def by_fd(self, fd: int) -> MapDesc | None:
+        """No fd names one."""
+        return None
+
+    def by_index(self, index: int) -> MapDesc | None:
+        """A map of gen.MAPS."""
+        return self.maps[index] if 0 <= index < len(self.maps) else None
+
+
+def prog_flags(type: ProgType) -> int:
+    """Flags a program of the type is loaded with."""
+    return BPF_F_SLEEPABLE if type == ProgType.SYSCALL else 0
+
+
+def verified(program: gen.Program) -> VerifiedProgram:
+    """VerifierError if it is refused."""
+    starts = [start for start, _, _ in subprogs(program.insns)]
+    info = [FuncInfo(start, type_id, f"f{n}") for n, (start, type_id) in enumerate(btf.func_info(starts))]
+    code = encode(program.insns)
+    return verify(
+        VerifierInput(code, program.type, prog_flags=prog_flags(program.type), func_info=info), Descriptions()
+    )
+
+
 def image(program: gen.Program) -> bytes:
-    """The program with loads of packet pointers turned into loads of the native context's."""
+    """The image of a program that the verifier does not take: loads of packet pointers go to the native context."""
     if program.type not in gen.DATA_FIELDS:
         return encode(program.insns)
     layout = LAYOUTS[program.type]
@@ -66,7 +104,7 @@ class Linux:
     def load(self, program: gen.Program, log_level: int = 0) -> linux.Prog:
         """LoadError when it is refused."""
         starts = [start for start, _, _ in subprogs(program.insns)]
-        flags = BPF_F_SLEEPABLE if program.type == ProgType.SYSCALL else 0
+        flags = prog_flags(program.type)
         options = {"btf": self.btf, "func_info": btf.func_info(starts)} if len(starts) > 1 else {}
         return linux.prog_load(
             encode(program.insns), program.type, flags=flags, fd_array=self.maps, log_level=log_level, **options
@@ -92,22 +130,34 @@ class Linux:
 
 
 class Native:
-    """This process's side: one engine."""
+    """This process's side: one engine, with what the verifier proved or without."""
 
-    def __init__(self, engine: str) -> None:
-        self.engine = engine
+    def __init__(self, engine: str, facts: bool) -> None:
+        self.engine, self.facts = engine, facts
+        self.name = engine if facts else f"{engine} without facts"
         self.maps = [NativeMap(MapType[row[0].upper()], *row[1:]) for row in gen.MAPS]
 
-    def run(self, program: gen.Program) -> Result:
-        """Compile, reset the maps, run."""
-        prog = NativeProg(
-            image(program),
-            None,
-            type=program.type,
-            subprogs=subprogs(program.insns),
-            maps=self.maps,
+    def compile(self, program: gen.Program, v: VerifiedProgram | None) -> NativeProg:
+        """The native program; without `v` of the program as it is."""
+        if v is None:
+            functions = subprogs(program.insns)
+            return NativeProg(
+                image(program), None, type=program.type, subprogs=functions, maps=self.maps, engine=ENGINES[self.engine]
+            )
+        return NativeProg(
+            lower(v),
+            v.facts if self.facts else None,
+            type=v.prog_type,
+            flags=v.flags,
+            subprogs=[(s.start, s.stack_depth, s.is_callback) for s in v.subprogs],
+            maps=[self.maps[m.id - 1] for m in v.maps],
+            max_insns=v.max_insns,
             engine=ENGINES[self.engine],
         )
+
+    def run(self, program: gen.Program, v: VerifiedProgram | None = None) -> Result:
+        """Compile, reset the maps, run."""
+        prog = self.compile(program, v)
         self.reset(program)
         retval, data, ctx, _ = prog.test_run(program.data, program.ctx, 1)
         first, second, third = self.maps
@@ -132,6 +182,8 @@ class Native:
             self.maps[2].erase(key)
 
 
+VERIFY_EVERY = 1 if (explore.__file__ or "").endswith(".so") else 8
+"""Every how many programs are verified: the interpreted verifier takes forty times as long as the compiled one."""
 TYPES = (ProgType.SYSCALL, ProgType.XDP, ProgType.SCHED_CLS, ProgType.SOCKET_FILTER)
 
 
@@ -140,8 +192,8 @@ class Differential:
 
     def __init__(self, kernel: Linux | None) -> None:
         self.kernel = kernel
-        self.engines = [Native(name) for name in ENGINES]
-        self.accepted = self.refused = 0
+        self.engines = [Native("interp", False), Native("interp", True), Native("jit", True)]
+        self.accepted = self.refused = self.unverified = 0
 
     def run_seed(self, seed: int) -> None:
         """The program of a seed; Mismatch if two runs differ, nothing if Linux refuses it."""
@@ -158,7 +210,13 @@ class Differential:
                 self.refused += 1
                 raise
         self.accepted += 1
-        results |= {native.engine: native.run(program) for native in self.engines}
+        v = None
+        if program.seed % (VERIFY_EVERY * len(TYPES)) < len(TYPES):
+            try:
+                v = verified(program)
+            except VerifierError:
+                self.unverified += 1
+        results |= {native.name: native.run(program, v) for native in self.engines}
         self.compare(program, results)
 
     @staticmethod

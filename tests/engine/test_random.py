@@ -62,7 +62,7 @@ def test_a_wrong_engine_would_be_noticed(differential: Differential) -> None:
             differential.compare(program, results)
         except Mismatch:
             noticed += 1
-    assert noticed >= 0.75 * tried  # the others leave early
+    assert noticed >= 0.6 * tried  # the others leave early
 
 
 def test_programs_use_the_whole_instruction_set() -> None:

@@ -22,7 +22,7 @@ from tests.fuzz.edge_calls import program
 from tests.fuzz.minimize import minimize
 from tests.fuzz.verdicts import Class, LinuxSide, OurSide, Verdict, classify, general
 
-SHOWN = {Class.UNSAFE, Class.CRASH, Class.TOO_STRICT, Class.OTHER_MESSAGE, Class.UNSUPPORTED}
+SHOWN = (Class.UNSAFE, Class.CRASH, Class.TOO_STRICT, Class.UNSUPPORTED, Class.OTHER_MESSAGE)
 
 
 @dataclass
@@ -96,7 +96,7 @@ def show(tally: Tally, kernel: LinuxSide, ours: OurSide | None, save: pathlib.Pa
     print(f"Linux {tally.linux_s:.1f} s, here {tally.ours_s:.1f} s")
     for kind, count in tally.classes.most_common():
         print(f"{count:7} {kind.value}")
-    groups = sorted(tally.groups.items(), key=lambda item: (list(Class).index(item[0][0]), -len(item[1])))
+    groups = sorted(tally.groups.items(), key=lambda item: (SHOWN.index(item[0][0]), -len(item[1])))
     for (kind, key), seeds in groups[:most]:
         print(f"\n{kind.value}, {len(seeds)} times, seeds {seeds[:5]}: {key}")
         if ours is not None and (save is not None or kind in (Class.UNSAFE, Class.CRASH)):

@@ -18,6 +18,8 @@
 #define BATCH 64
 /* Frames of segmentation offload are up to 64 KiB and a link-layer header; longer ones are cut and counted failed. */
 #define FRAME_MAX (65536 + 256)
+/* Bytes of frames that wait in the kernel. */
+#define RECEIVE_ROOM (8 << 20)
 /* How soon a closed socket is noticed. */
 #define TICK_MS      100
 #define CONTROL_SIZE CMSG_SPACE(sizeof(struct tpacket_auxdata))
@@ -177,7 +179,7 @@ static const struct event_source_ops sock_source_ops = {
 static int check_socket(int fd, struct ebpf_error *err)
 {
 	socklen_t nbytes = sizeof(int);
-	int domain, type, one = 1;
+	int domain, type, one = 1, room = RECEIVE_ROOM;
 
 	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &nbytes) ||
 	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &nbytes))
@@ -185,6 +187,9 @@ static int check_socket(int fd, struct ebpf_error *err)
 	if (domain != AF_PACKET)
 		return ebpf_fail(err, -EOPNOTSUPP, -1,
 				 "socket of domain %d, type %d: only AF_PACKET sockets are drained here", domain, type);
+	/* The pump's thread may have to wait for a CPU; without the privilege the system's limit holds. */
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)))
+		(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
 	if (setsockopt(fd, SOL_PACKET, PACKET_AUXDATA, &one, sizeof(one)))
 		return ebpf_fail(err, -errno, -1, "PACKET_AUXDATA is refused");
 	return 0;

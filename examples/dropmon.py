@@ -8,9 +8,11 @@ the record, with --raw as a raw_tracepoint program args[1]. It adds one to the l
 """
 
 import argparse
+import errno
 import signal
 import struct
 import time
+from collections.abc import Iterator
 
 import pyebpf
 from pyebpf import syscall
@@ -70,12 +72,25 @@ def program(map_fd: int, location: int) -> list[object]:
     ]
 
 
+def keys(map_fd: int) -> Iterator[bytes]:
+    """The map's keys; MAP_GET_NEXT_KEY says ENOENT after the last."""
+    key = None
+    while True:
+        try:
+            key = syscall.bpf_get_next_key(map_fd, key)
+        except OSError as err:
+            if err.errno == errno.ENOENT:
+                return
+            raise
+        yield key
+
+
 def report(map_fd: int) -> None:
     """Print the map, most drops first."""
-    rows, key = [], None
-    while (key := syscall.bpf_get_next_key(map_fd, key)) is not None:
-        value = syscall.bpf_lookup_elem(map_fd, key)
-        rows.append((struct.unpack("<Q", value)[0], struct.unpack("<Q", key)[0]))
+    rows = [
+        (struct.unpack("<Q", syscall.bpf_lookup_elem(map_fd, key))[0], struct.unpack("<Q", key)[0])
+        for key in keys(map_fd)
+    ]
     for drops, location in sorted(rows, reverse=True):
         print(f"{drops:10}  {location:#x}  {pyebpf.symbol(location)}", flush=True)
 

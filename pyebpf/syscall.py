@@ -570,3 +570,17 @@ def attach(prog_fd: int, target: object) -> int:
     rt = runtime()
     prog, _ = rt.fds.peek(prog_fd, ProgObj)
     return rt.fds.install(attach_object(rt.links, prog, AttachRequest(target=target), rt.targets))
+
+
+_CONSTANTS = {"BPF_MAP_TYPE_": kinds.MapType, "BPF_PROG_TYPE_": kinds.ProgType}
+
+
+def __getattr__(name: str) -> int:
+    """Linux's constants by name: BPF_MAP_TYPE_HASH, BPF_PROG_TYPE_XDP, BPF_ANY, BPF_F_RDONLY, ..."""
+    for prefix, enum in _CONSTANTS.items():
+        if name.startswith(prefix) and name.removeprefix(prefix) in enum.__members__:
+            return int(enum[name.removeprefix(prefix)])
+    value = getattr(kinds, name, None) if name.startswith("BPF_") else None
+    if not isinstance(value, int):
+        raise AttributeError(f"module 'pyebpf.syscall' has no attribute {name!r}")
+    return value

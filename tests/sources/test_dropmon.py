@@ -9,7 +9,7 @@ import pytest
 
 from tests import require
 from tests.netns import veth_pair
-from tests.sources.test_sock_example import stop, wait_for
+from tests.sources.test_sock_example import ENV, stop, wait_for
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 EXAMPLE = str(ROOT / "examples" / "dropmon.py")
@@ -33,7 +33,7 @@ def test_dropmon_counts_unknown_ethertype_frames_exactly(form: list[str]) -> Non
     command = ["unshare", "-m", "sh", "-c", script, "dropmon", EXAMPLE, "--seconds", "120", *form]
     with veth_pair() as (a, b):
         monitor = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command, cwd=ROOT, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )  # fmt: skip
         try:
             wait_for(monitor, "watching")

@@ -1,12 +1,14 @@
 """2014's sock_example on a veth pair counts what tcpdump captured on the same wire."""
 
 import collections
+import os
 import pathlib
 import re
 import signal
 import struct
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -14,6 +16,7 @@ from tests import require
 from tests.netns import Side, veth_pair
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+ENV = {**os.environ, "PYTHONPATH": str(ROOT)}
 EXAMPLE = str(ROOT / "examples" / "sock_example.py")
 
 SERVER = """
@@ -91,11 +94,14 @@ def test_sock_example_counts_what_tcpdump_counts(tmp_path: pathlib.Path) -> None
     require.need("netns", None if pathlib.Path("/usr/bin/tcpdump").exists() else "tcpdump is not installed")
     with veth_pair() as (a, b):
         capture = tmp_path / "a.pcap"
-        tcpdump = a.popen("tcpdump", "-i", a.interface, "-U", "-B", "8192", "-Z", "root", "-w", str(capture))
+        tcpdump = a.popen(
+            "tcpdump", "-i", a.interface, "--immediate-mode", "-U", "-B", "8192", "-Z", "root", "-w", str(capture)
+        )
         wait_for(tcpdump, "listening")
-        example = a.popen(sys.executable, EXAMPLE, a.interface, "--seconds", "120", cwd=ROOT)
+        example = a.popen(sys.executable, EXAMPLE, a.interface, "--seconds", "120", cwd=ROOT, env=ENV)
         wait_for(example, "counting")
         traffic(a, b)
+        time.sleep(1)  # tcpdump writes what it has when it is next scheduled
         out = stop(example)
         stop(tcpdump)
     total = re.search(r"^total TCP (\d+) UDP (\d+) ICMP (\d+)", out, re.M)

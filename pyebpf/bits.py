@@ -13,7 +13,7 @@ s32 = int
 u16 = int
 u8 = int
 i32 = int
-bint = bool
+cbool = bool
 status = int
 """Result of a function that may raise: 0, or a small answer."""
 
@@ -64,22 +64,22 @@ def shl64(x: int, n: int) -> u64:
     return (x << n) & U64_MAX
 
 
-def sadd_overflows(a: int, b: int) -> bint:
+def sadd_overflows(a: int, b: int) -> cbool:
     """Whether the sum leaves s64."""
     return not S64_MIN <= a + b <= S64_MAX
 
 
-def ssub_overflows(a: int, b: int) -> bint:
+def ssub_overflows(a: int, b: int) -> cbool:
     """Whether the difference leaves s64."""
     return not S64_MIN <= a - b <= S64_MAX
 
 
-def smul_overflows(a: int, b: int) -> bint:
+def smul_overflows(a: int, b: int) -> cbool:
     """Whether the product leaves s64."""
     return not S64_MIN <= a * b <= S64_MAX
 
 
-def umul_overflows(a: int, b: int) -> bint:
+def umul_overflows(a: int, b: int) -> cbool:
     """Whether the product leaves u64."""
     return a * b > U64_MAX
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cython
 
 if not cython.compiled:
-    from pyebpf.bits import S64_MIN, bint, i32, s64, sign32, sign64, status, u32, u64, wrap64
+    from pyebpf.bits import S64_MIN, cbool, i32, s64, sign32, sign64, status, u32, u64, wrap64
     from pyebpf.verify.bounds import mark_unknown
     from pyebpf.verify.env import Env, fail, new_id, reg, scratch_reg, unsupported
     from pyebpf.verify.model import (
@@ -68,17 +68,17 @@ def unknown_reg(env: Env, regno: i32) -> None:
         r.precise = 1
 
 
-def is_pointer(r: RegP) -> bint:
+def is_pointer(r: RegP) -> cbool:
     """Anything readable but a scalar."""
     return r.kind != SCALAR and r.kind != NOT_INIT
 
 
-def leaks(env: Env, r: RegP) -> bint:
+def leaks(env: Env, r: RegP) -> cbool:
     """A pointer that this program must not show."""
     return not env.allow_ptr_leaks and r.kind != SCALAR
 
 
-def is_null(r: RegP) -> bint:
+def is_null(r: RegP) -> cbool:
     """A scalar known to be zero."""
     return r.kind == SCALAR and r.tm == 0 and r.tv == 0
 
@@ -100,9 +100,9 @@ def assign_id(env: Env, r: RegP) -> None:
         r.id = new_id(env)
 
 
-def check_alignment(env: Env, r: RegP, off: i32, size: i32, strict_once: bint) -> status:
+def check_alignment(env: Env, r: RegP, off: i32, size: i32, strict_once: cbool) -> status:
     """Aligned where it must be: the stack always, anything else under BPF_F_STRICT_ALIGNMENT."""
-    strict: bint = env.strict_align or strict_once or r.kind == STACK
+    strict: cbool = env.strict_align or strict_once or r.kind == STACK
     if not strict or size == 1:
         return 0
     total: i32
@@ -137,12 +137,12 @@ def region_error(env: Env, r: RegP, regno: i32, off: i32, size: i32, nbytes: u32
     return 0
 
 
-def inside(off: s64, size: s64, nbytes: u32, zero_ok: bint) -> bint:
+def inside(off: s64, size: s64, nbytes: u32, zero_ok: cbool) -> cbool:
     """off .. off + size - 1 lie in a region."""
     return off >= 0 and (size > 0 or (size == 0 and zero_ok)) and off + size <= nbytes
 
 
-def check_region(env: Env, regno: i32, off: i32, size: i32, nbytes: u32, zero_ok: bint) -> status:
+def check_region(env: Env, regno: i32, off: i32, size: i32, nbytes: u32, zero_ok: cbool) -> status:
     """Every value of the register's variable offset keeps the access inside its region."""
     r = reg(env, regno)
     low: s64 = r.smin
@@ -165,7 +165,7 @@ def check_region(env: Env, regno: i32, off: i32, size: i32, nbytes: u32, zero_ok
     return 0
 
 
-def check_unmodified(env: Env, r: RegP, regno: i32, fixed_ok: bint) -> status:
+def check_unmodified(env: Env, r: RegP, regno: i32, fixed_ok: cbool) -> status:
     """The pointer is as it was handed out, but for a fixed offset where that is allowed."""
     if r.off < 0:
         return fail(env, EACCES, f"negative offset {kind_name(r.kind)} ptr R{regno} off={r.off} disallowed")

@@ -15,7 +15,7 @@ if not cython.compiled:
         S64_MIN,
         U32_MAX,
         U64_MAX,
-        bint,
+        cbool,
         i32,
         s64,
         sadd_overflows,
@@ -206,7 +206,7 @@ def signed_from_unsigned64(d: RegP) -> None:
         forget_s64(d)
 
 
-def both_const32(d: RegP, s: RegP) -> bint:
+def both_const32(d: RegP, s: RegP) -> cbool:
     """The low halves of the result and the operand are known."""
     return ((d.tm | s.tm) & U32_MAX) == 0
 
@@ -349,7 +349,7 @@ def op_arsh64(d: RegP, n: i32) -> None:
     bounds_from_tnum(d)
 
 
-def computable(op: i32, is64: bint, s: RegP) -> bint:
+def computable(op: i32, is64: cbool, s: RegP) -> cbool:
     """Whether the result's range follows from the operands': shifts only by a known count in range."""
     if op == ADD or op == SUB or op == MUL or op == AND or op == OR or op == XOR or op == NEG:
         return True
@@ -360,7 +360,7 @@ def computable(op: i32, is64: bint, s: RegP) -> bint:
     return s.tm & U32_MAX == 0 and s.u32min == s.u32max and s.s32min == s.s32max and s.umax < 32
 
 
-def scalar_op(op: i32, is64: bint, d: RegP, s: RegP) -> None:
+def scalar_op(op: i32, is64: cbool, d: RegP, s: RegP) -> None:
     """d = d OP s for two scalars; s is not d."""
     if not computable(op, is64, s):
         mark_unknown(d)
@@ -406,7 +406,7 @@ def scalar_op(op: i32, is64: bint, d: RegP, s: RegP) -> None:
     sync_bounds(d)
 
 
-def negate(d: RegP, copy: RegP, is64: bint) -> None:
+def negate(d: RegP, copy: RegP, is64: cbool) -> None:
     """d = 0 - d; copy: scratch."""
     copy[0] = d[0]
     mark_known(d, 0)
@@ -446,7 +446,7 @@ def truncate(d: RegP, nbytes: i32) -> None:
         sync_bounds(d)
 
 
-def same_high(a: s64, b: s64, nbits: i32) -> bint:
+def same_high(a: s64, b: s64, nbits: i32) -> cbool:
     """Whether two values agree above their low nbits."""
     return (a >> nbits) == (b >> nbits)
 

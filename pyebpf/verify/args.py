@@ -10,7 +10,7 @@ from pyebpf.spec.helpers import Arg
 from pyebpf.spec.kinds import MapType
 
 if not cython.compiled:
-    from pyebpf.bits import bint, i32, sign64, status, u64
+    from pyebpf.bits import cbool, i32, sign64, status, u64
     from pyebpf.verify.access import (
         check_alignment,
         check_region,
@@ -92,7 +92,7 @@ class Call:
 
     __slots__ = ("const_key", "func", "map", "max_size", "number", "packet_ok", "raw_reg", "raw_size")
     number: i32
-    packet_ok: bint
+    packet_ok: cbool
     map: i32
     func: i32
     raw_reg: i32
@@ -100,7 +100,7 @@ class Call:
     max_size: u64
     const_key: i32
 
-    def __init__(self, number: i32, packet_ok: bint) -> None:
+    def __init__(self, number: i32, packet_ok: cbool) -> None:
         self.number = number
         self.packet_ok = packet_ok
         self.map = -1
@@ -127,7 +127,7 @@ def check_kind(env: Env, regno: i32, arg: Any) -> status:
     return fail(env, EACCES, f"R{regno} type={kind_name(r.kind)} expected={expected}")
 
 
-def check_memory(env: Env, call: Call, regno: i32, size: i32, is_write: bint, zero_ok: bint, raw: bint) -> status:
+def check_memory(env: Env, call: Call, regno: i32, size: i32, is_write: cbool, zero_ok: cbool, raw: cbool) -> status:
     """`size` bytes behind the register may be read, or written."""
     r = reg(env, regno)
     base: i32 = r.kind & KIND_MASK
@@ -157,7 +157,7 @@ def check_memory(env: Env, call: Call, regno: i32, size: i32, is_write: bint, ze
     return fail(env, EACCES, f"R{regno} type={kind_name(r.kind)} expected=fp")
 
 
-def check_stack(env: Env, call: Call, regno: i32, size: i32, is_write: bint, zero_ok: bint, raw: bint) -> status:
+def check_stack(env: Env, call: Call, regno: i32, size: i32, is_write: cbool, zero_ok: cbool, raw: cbool) -> status:
     """Stack behind the register; raw: it need not be initialised, the helper fills it."""
     r = reg(env, regno)
     if raw and r.tm == 0:
@@ -170,11 +170,11 @@ def check_stack(env: Env, call: Call, regno: i32, size: i32, is_write: bint, zer
     return check_initialised(env, regno, r.off, size, zero_ok, is_write)
 
 
-def check_size(env: Env, call: Call, regno: i32, before: Any, zero_ok: bint) -> status:
+def check_size(env: Env, call: Call, regno: i32, before: Any, zero_ok: cbool) -> status:
     """The size of the memory in the register before."""
     r = reg(env, regno)
     call.max_size = r.umax
-    raw: bint = before in RAW and r.tm == 0
+    raw: cbool = before in RAW and r.tm == 0
     if r.smin < 0:
         return fail(env, EACCES, f"R{regno} min value is negative, either use unsigned or 'var &= const'")
     if r.umin == 0 and not zero_ok:
@@ -219,7 +219,7 @@ def constant_key(env: Env, call: Call, regno: i32, size: i32) -> status:
 
 def check_map_memory(env: Env, call: Call, regno: i32, arg: Any) -> status:
     """A key or a value of the call's map."""
-    is_key: bint = arg == Arg.MAP_KEY
+    is_key: cbool = arg == Arg.MAP_KEY
     if call.map < 0:
         return fail(env, EACCES, f"invalid map_ptr to access map->{'key' if is_key else 'value'}")
     desc = env.maps[call.map]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cython
 
 if not cython.compiled:
-    from pyebpf.bits import bint, i32, status
+    from pyebpf.bits import cbool, i32, status
     from pyebpf.verify.access import leaks, read_reg, unknown_reg, write_reg
     from pyebpf.verify.env import Env, fail, reg
     from pyebpf.verify.memory import access, check_load, check_store
@@ -37,7 +37,7 @@ if not cython.compiled:
 UNKNOWN_VALUE = -2
 
 
-def target_ok(r: RegP) -> bint:
+def target_ok(r: RegP) -> cbool:
     """Memory of this kind can be accessed atomically."""
     base: i32 = r.kind & KIND_MASK
     return not (
@@ -46,7 +46,7 @@ def target_ok(r: RegP) -> bint:
     )  # fmt: skip
 
 
-def is_rmw(imm: i32) -> bint:
+def is_rmw(imm: i32) -> cbool:
     """Reads, computes and writes."""
     op: i32 = imm & ~A_FETCH
     return imm == A_XCHG or imm == A_CMPXCHG or (
@@ -90,7 +90,7 @@ def check_atomic(env: Env, ins: InsP, size: i32) -> status:
         read_reg(env, ins.src)
         s = reg(env, ins.src)
         kind: i32 = s.kind
-        ok: bint = target_ok(s)
+        ok: cbool = target_ok(s)
         check_load(env, ins.dst, ins.src, ins.off, size, True, False)
         if not ok:
             return fail(env, EACCES, f"BPF_ATOMIC loads from R{ins.src} {kind_name(kind)} is not allowed")

@@ -15,7 +15,7 @@ if not cython.compiled:
         SIGN64,
         U32_MAX,
         U64_MAX,
-        bint,
+        cbool,
         i32,
         s32,
         s64,
@@ -217,6 +217,16 @@ def deduce32(r: RegP) -> None:
         clip_s32(r, sign32(r.u32min), sign32(r.u32max))
     if wrap32(wrap64(r.s32min)) <= wrap32(wrap64(r.s32max)):
         clip_u32(r, wrap32(wrap64(r.s32min)), wrap32(wrap64(r.s32max)))
+    elif r.u32max < wrap32(wrap64(r.s32min)):
+        # as in deduce64: only the positive part of the signed range is left
+        r.s32min = sign32(r.u32min)
+        if wrap32(wrap64(r.s32max)) < r.u32max:
+            r.u32max = wrap32(wrap64(r.s32max))
+    elif wrap32(wrap64(r.s32max)) < r.u32min:
+        # or only the negative part
+        if wrap32(wrap64(r.s32min)) > r.u32min:
+            r.u32min = wrap32(wrap64(r.s32min))
+        r.s32max = sign32(r.u32max)
 
 
 def deduce64(r: RegP) -> None:
@@ -273,7 +283,7 @@ def sync_bounds(r: RegP) -> None:
     bounds_from_tnum(r)
 
 
-def bounds_sane(r: RegP) -> bint:
+def bounds_sane(r: RegP) -> cbool:
     """Whether the five descriptions can hold together; a dead branch may make them contradict."""
     if r.umin > r.umax or r.smin > r.smax or r.u32min > r.u32max or r.s32min > r.s32max:
         return False
@@ -331,7 +341,7 @@ def sext64_default(r: RegP, nbytes: i32) -> None:
     tnum_unknown(r)
 
 
-def is_const(r: RegP, is32: bint) -> bint:
+def is_const(r: RegP, is32: cbool) -> cbool:
     """A scalar known exactly, in its low half when is32."""
     if r.kind != SCALAR:
         return False
@@ -340,7 +350,7 @@ def is_const(r: RegP, is32: bint) -> bint:
     return r.tm == 0
 
 
-def const_value(r: RegP, is32: bint) -> u64:
+def const_value(r: RegP, is32: cbool) -> u64:
     """The value of an is_const() scalar."""
     if is32:
         return r.tv & U32_MAX

@@ -8,7 +8,7 @@ if not cython.compiled:
     from pyebpf.bits import (
         U32_MAX,
         U64_MAX,
-        bint,
+        cbool,
         i32,
         popcount64,
         s64,
@@ -84,7 +84,7 @@ def negate_op(op: i32) -> i32:
     return JSGT
 
 
-def equality(a: RegP, b: RegP, is32: bint) -> i32:
+def equality(a: RegP, b: RegP, is32: cbool) -> i32:
     """1 surely equal, 0 surely not, -1 unknown."""
     mask: u64 = U32_MAX if is32 else U64_MAX
     both: u64 = ~(a.tm | b.tm) & mask
@@ -100,7 +100,7 @@ def equality(a: RegP, b: RegP, is32: bint) -> i32:
     return -1
 
 
-def common_bits(a: RegP, b: RegP, is32: bint) -> i32:
+def common_bits(a: RegP, b: RegP, is32: cbool) -> i32:
     """1 surely a bit in common, 0 surely none, -1 unknown; one of them is a constant."""
     if not is_const(b, is32):
         a, b = b, a
@@ -136,7 +136,7 @@ def signed_order(op: i32, amin: s64, amax: s64, bmin: s64, bmax: s64) -> i32:
     return 1 if amax <= bmin else 0 if amin > bmax else -1
 
 
-def scalar_taken(op: i32, a: RegP, b: RegP, is32: bint) -> i32:
+def scalar_taken(op: i32, a: RegP, b: RegP, is32: cbool) -> i32:
     """1 always taken, 0 never, -1 unknown."""
     known: i32
     if op == JEQ:
@@ -155,7 +155,7 @@ def scalar_taken(op: i32, a: RegP, b: RegP, is32: bint) -> i32:
     return signed_order(op, a.smin, a.smax, b.smin, b.smax)
 
 
-def learn_equal(a: RegP, b: RegP, is32: bint) -> None:
+def learn_equal(a: RegP, b: RegP, is32: cbool) -> None:
     """a == b: both have what both may be."""
     if is32:
         a.u32min = b.u32min = max(a.u32min, b.u32min)
@@ -174,7 +174,7 @@ def learn_equal(a: RegP, b: RegP, is32: bint) -> None:
     b.tm = a.tm
 
 
-def learn_unequal(a: RegP, value: u64, is32: bint) -> None:
+def learn_unequal(a: RegP, value: u64, is32: cbool) -> None:
     """a != value: an end of a range that is the value moves."""
     if is32:
         low: u32 = wrap32(value)
@@ -197,7 +197,7 @@ def learn_unequal(a: RegP, value: u64, is32: bint) -> None:
         a.smax = sign64(wrap64(value - 1))
 
 
-def learn_bits(op: i32, a: RegP, value: u64, is32: bint) -> None:
+def learn_bits(op: i32, a: RegP, value: u64, is32: cbool) -> None:
     """a & value != 0 tells of a single bit; a & value == 0 tells of all of them."""
     high_v: u64 = a.tv
     high_m: u64 = a.tm
@@ -215,7 +215,7 @@ def learn_bits(op: i32, a: RegP, value: u64, is32: bint) -> None:
         tnum_set_low(a, low_v, low_m)
 
 
-def learn_below(op: i32, a: RegP, b: RegP, is32: bint) -> None:
+def learn_below(op: i32, a: RegP, b: RegP, is32: cbool) -> None:
     """a < b or a <= b, unsigned."""
     less: i32 = 1 if op == JLT else 0
     if is32:
@@ -226,7 +226,7 @@ def learn_below(op: i32, a: RegP, b: RegP, is32: bint) -> None:
     b.umin = max(wrap64(a.umin + less), b.umin)
 
 
-def learn_signed_below(op: i32, a: RegP, b: RegP, is32: bint) -> None:
+def learn_signed_below(op: i32, a: RegP, b: RegP, is32: cbool) -> None:
     """a < b or a <= b, signed."""
     less: i32 = 1 if op == JSLT else 0
     if is32:
@@ -237,7 +237,7 @@ def learn_signed_below(op: i32, a: RegP, b: RegP, is32: bint) -> None:
     b.smin = max(sign64(wrap64(wrap64(a.smin) + less)), b.smin)
 
 
-def learn(op: i32, a: RegP, b: RegP, is32: bint) -> None:
+def learn(op: i32, a: RegP, b: RegP, is32: cbool) -> None:
     """Refine both by a comparison that holds."""
     if op == JGT or op == JGE or op == JSGT or op == JSGE:
         op = flip(op)
@@ -259,7 +259,7 @@ def learn(op: i32, a: RegP, b: RegP, is32: bint) -> None:
             learn_bits(op, a, const_value(b, is32), is32)
 
 
-def refine(op: i32, a: RegP, b: RegP, is32: bint) -> None:
+def refine(op: i32, a: RegP, b: RegP, is32: cbool) -> None:
     """Refine both and make them consistent."""
     learn(op, a, b, is32)
     sync_bounds(a)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cython
 
 if not cython.compiled:
-    from pyebpf.bits import bint, i32, status
+    from pyebpf.bits import cbool, i32, status
     from pyebpf.verify.args import Call
     from pyebpf.verify.bounds import mark_known, mark_not_init, mark_unknown
     from pyebpf.verify.env import Env, Subfunc, fail, reg, say, unsupported
@@ -84,6 +84,6 @@ def nothing_readable(f: Frame) -> None:
         mark_not_init(f.regs + i)
 
 
-def copied(state: State) -> bint:
+def copied(state: State) -> cbool:
     """Whether the state is a branch."""
     return state.parent is not None

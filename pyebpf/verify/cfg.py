@@ -9,7 +9,7 @@ import cython
 from pyebpf.spec.helpers import BY_ID
 
 if not cython.compiled:
-    from pyebpf.bits import bint, i32, status
+    from pyebpf.bits import cbool, i32, status
     from pyebpf.verify.env import Env, Subfunc, fail, say, unsupported
     from pyebpf.verify.model import (
         C_JMP,
@@ -64,9 +64,9 @@ def find_funcs(env: Env) -> status:
     add_func(env, 0)
     for i in range(env.n):
         ins = env.insns + i
-        local: bint = ins.code == C_JMP | JCALL and ins.src == S_CALL
-        pointer: bint = ins.code == LD_IMM64 and ins.src == S_FUNC
-        kernel: bint = ins.code == C_JMP | JCALL and ins.src == S_KFUNC
+        local: cbool = ins.code == C_JMP | JCALL and ins.src == S_CALL
+        pointer: cbool = ins.code == LD_IMM64 and ins.src == S_FUNC
+        kernel: cbool = ins.code == C_JMP | JCALL and ins.src == S_KFUNC
         if not (local or pointer or kernel):
             continue
         if not env.bpf_capable:
@@ -116,7 +116,7 @@ def check_funcs(env: Env) -> status:
         ins = env.insns + i
         (env.aux + i).subprog = cur
         op: i32 = ins.code & 0xF0
-        jump: bint = ins.cls == C_JMP or ins.cls == C_JMP32
+        jump: cbool = ins.cls == C_JMP or ins.cls == C_JMP32
         if ins.code == C_JMP | JCALL and ins.src == 0 and ins.imm == TAIL_CALL:
             fn.has_tail_call = True
             fn.tail_reachable = True
@@ -178,7 +178,7 @@ def edge(env: Env, walk: Walk, t: i32, w: i32, branch: i32) -> status:
     return 0
 
 
-def visit_call(env: Env, walk: Walk, t: i32, callee: bint) -> status:
+def visit_call(env: Env, walk: Walk, t: i32, callee: cbool) -> status:
     """A call, or a pointer to a function: what follows, and the function."""
     ins = env.insns + t
     width: i32 = 2 if ins.code == LD_IMM64 else 1
@@ -236,7 +236,8 @@ def visit(env: Env, walk: Walk, t: i32) -> status:
 
 def spread_changes(env: Env) -> status:
     """A function that calls one which resizes the packet resizes it too."""
-    again: bint = True
+    again: cbool = True
+    i: i32
     while again:
         again = False
         for i in range(env.n):

@@ -7,7 +7,7 @@ import cython
 from pyebpf.verify.signs import SIGNS
 
 if not cython.compiled:
-    from pyebpf.bits import S32_MAX, bint, i32, shl64, status, swap_bytes, wrap32, wrap64
+    from pyebpf.bits import S32_MAX, cbool, i32, shl64, status, swap_bytes, wrap32, wrap64
     from pyebpf.verify.access import assign_id, is_pointer, leaks, read_reg, unknown_reg, write_reg
     from pyebpf.verify.alu import negate, scalar_op, truncate
     from pyebpf.verify.bounds import (
@@ -49,7 +49,7 @@ if not cython.compiled:
 def check_unary(env: Env, ins: InsP, op: i32) -> status:
     """neg and the byte swaps."""
     dst: i32 = ins.dst
-    is64: bint = ins.cls == C_ALU64
+    is64: cbool = ins.cls == C_ALU64
     if op == NEG:
         if ins.code & SRC_X or ins.src or ins.off or ins.imm:
             return fail(env, EINVAL, "BPF_NEG uses reserved fields")
@@ -72,7 +72,7 @@ def check_unary(env: Env, ins: InsP, op: i32) -> status:
     return 0
 
 
-def swap(d: RegP, nbytes: i32, reverse: bint) -> None:
+def swap(d: RegP, nbytes: i32, reverse: cbool) -> None:
     """The low bytes: reversed, when only the known bits survive, or as they are."""
     if not reverse:
         if nbytes < 8:
@@ -93,7 +93,7 @@ def clear_id(r: RegP) -> None:
         r.off = 0
 
 
-def move_signed(env: Env, ins: InsP, is64: bint) -> status:
+def move_signed(env: Env, ins: InsP, is64: cbool) -> status:
     """r = (s8, s16, s32)r"""
     s = reg(env, ins.src)
     d = reg(env, ins.dst)
@@ -104,7 +104,7 @@ def move_signed(env: Env, ins: InsP, is64: bint) -> status:
             zero_extend(d)
             sync_bounds(d)
         return 0
-    unchanged: bint = s.umax < shl64(1, nbits - 1)
+    unchanged: cbool = s.umax < shl64(1, nbits - 1)
     if unchanged:
         assign_id(env, s)
     d[0] = s[0]
@@ -119,7 +119,7 @@ def move_signed(env: Env, ins: InsP, is64: bint) -> status:
     return 0
 
 
-def move_reg(env: Env, ins: InsP, is64: bint) -> status:
+def move_reg(env: Env, ins: InsP, is64: cbool) -> status:
     """r = r, or its low half."""
     s = reg(env, ins.src)
     d = reg(env, ins.dst)
@@ -138,7 +138,7 @@ def move_reg(env: Env, ins: InsP, is64: bint) -> status:
     if s.kind != SCALAR:
         unknown_reg(env, ins.dst)
     else:
-        fits: bint = width(s) <= 32
+        fits: cbool = width(s) <= 32
         if fits:
             assign_id(env, s)
         d[0] = s[0]
@@ -151,7 +151,7 @@ def move_reg(env: Env, ins: InsP, is64: bint) -> status:
 
 def check_move(env: Env, ins: InsP) -> status:
     """mov and movsx."""
-    is64: bint = ins.cls == C_ALU64
+    is64: cbool = ins.cls == C_ALU64
     if ins.code & SRC_X:
         if is64 and ins.off == 1:
             return unsupported(env, "addr_space_cast")
@@ -171,7 +171,7 @@ def check_move(env: Env, ins: InsP) -> status:
     return 0
 
 
-def link_sum(env: Env, op: i32, is64: bint, d: RegP, s: RegP) -> None:
+def link_sum(env: Env, op: i32, is64: cbool, d: RegP, s: RegP) -> None:
     """After d += constant, d is still known relative to what it was a copy of; after anything else it is not."""
     if env.bpf_capable and op == ADD and is64 and d.id and s.tm == 0:
         if d.id & ADD_CONST or s.tv > wrap64(S32_MAX):
@@ -184,7 +184,7 @@ def link_sum(env: Env, op: i32, is64: bint, d: RegP, s: RegP) -> None:
         clear_id(d)
 
 
-def compute_reg(env: Env, op: i32, is64: bint, dst: i32, src: i32) -> status:
+def compute_reg(env: Env, op: i32, is64: cbool, dst: i32, src: i32) -> status:
     """r OP= r"""
     d = reg(env, dst)
     s = reg(env, src)
@@ -213,7 +213,7 @@ def compute_reg(env: Env, op: i32, is64: bint, dst: i32, src: i32) -> status:
     return 0
 
 
-def compute_imm(env: Env, op: i32, is64: bint, dst: i32, imm: i32) -> status:
+def compute_imm(env: Env, op: i32, is64: cbool, dst: i32, imm: i32) -> status:
     """r OP= constant"""
     d = reg(env, dst)
     a = env.fake + 2
@@ -231,10 +231,10 @@ def compute_imm(env: Env, op: i32, is64: bint, dst: i32, imm: i32) -> status:
 
 def check_binary(env: Env, ins: InsP, op: i32) -> status:
     """All operations of two operands."""
-    is64: bint = ins.cls == C_ALU64
-    division: bint = op == DIV or op == MOD
+    is64: cbool = ins.cls == C_ALU64
+    division: cbool = op == DIV or op == MOD
     nbits: i32 = 64 if is64 else 32
-    bad_off: bint = ins.off > 1 or (ins.off == 1 and not division)
+    bad_off: cbool = ins.off > 1 or (ins.off == 1 and not division)
     if ins.code & SRC_X:
         if ins.imm or bad_off:
             return fail(env, EINVAL, "BPF_ALU uses reserved fields")

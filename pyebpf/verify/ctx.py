@@ -9,7 +9,7 @@ import cython
 from pyebpf.spec.contexts import FieldKind
 
 if not cython.compiled:
-    from pyebpf.bits import bint, i32, status
+    from pyebpf.bits import cbool, i32, status
     from pyebpf.verify.access import check_unmodified, unknown_reg
     from pyebpf.verify.bounds import mark_known
     from pyebpf.verify.env import Env, fail, reg, unsupported
@@ -26,7 +26,7 @@ XDP_DEVMAP = 37
 WRITES_CTX = 4
 
 
-def find_rule(env: Env, off: i32, size: i32, is_write: bint, signed: bint) -> Any:
+def find_rule(env: Env, off: i32, size: i32, is_write: cbool, signed: cbool) -> Any:
     """The rule that allows the access; None if there is none."""
     rules: Any = env.ctx_rules
     if off < 0 or off % size:
@@ -43,7 +43,7 @@ def find_rule(env: Env, off: i32, size: i32, is_write: bint, signed: bint) -> An
     return None
 
 
-def access_ctx(env: Env, regno: i32, off: i32, size: i32, is_write: bint, dst: i32, signed: bint) -> status:
+def access_ctx(env: Env, regno: i32, off: i32, size: i32, is_write: cbool, dst: i32, signed: cbool) -> status:
     """A load from or a store to the context; off includes the register's fixed offset."""
     check_unmodified(env, reg(env, regno), regno, False)
     rule = find_rule(env, off, size, is_write, signed)

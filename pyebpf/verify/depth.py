@@ -5,7 +5,7 @@ from __future__ import annotations
 import cython
 
 if not cython.compiled:
-    from pyebpf.bits import bint, i32, status
+    from pyebpf.bits import cbool, i32, status
     from pyebpf.verify.env import Env, Subfunc, fail, unsupported
     from pyebpf.verify.model import C_JMP, E2BIG, EACCES, JCALL, MAX_FRAMES, S_CALL, S_FUNC
 
@@ -24,7 +24,7 @@ def too_deep(env: Env, frames: i32, total: i32) -> status:
     return fail(env, EACCES, f"combined stack size of {frames} calls is {total}. Too large")
 
 
-def walk_calls(env: Env, at: i32, total: i32, frames: i32, in_tail: bint) -> status:
+def walk_calls(env: Env, at: i32, total: i32, frames: i32, in_tail: cbool) -> status:
     """Follow the calls of a function, depth first."""
     fn: Subfunc = env.funcs[at]
     i: i32
@@ -40,8 +40,8 @@ def walk_calls(env: Env, at: i32, total: i32, frames: i32, in_tail: bint) -> sta
     i = fn.start
     while i < fn.end:
         ins = env.insns + i
-        local: bint = ins.code == C_JMP | JCALL and ins.src == S_CALL
-        pointer: bint = ins.code == LD_IMM64 and ins.src == S_FUNC
+        local: cbool = ins.code == C_JMP | JCALL and ins.src == S_CALL
+        pointer: cbool = ins.code == LD_IMM64 and ins.src == S_FUNC
         if local or pointer:
             target = env.func_names[i + ins.imm + 1]
             if frames + 1 > MAX_FRAMES:
@@ -51,11 +51,12 @@ def walk_calls(env: Env, at: i32, total: i32, frames: i32, in_tail: bint) -> sta
     return 0
 
 
-def has_recursion(env: Env, at: i32, path: list) -> bint:
+def has_recursion(env: Env, at: i32, path: list) -> cbool:
     """A function calls itself, directly or not."""
     if at in path:
         return True
     fn: Subfunc = env.funcs[at]
+    i: i32
     for i in range(fn.start, fn.end):
         ins = env.insns + i
         if (ins.code == C_JMP | JCALL and ins.src == S_CALL) or (ins.code == LD_IMM64 and ins.src == S_FUNC):

@@ -11,7 +11,7 @@ from pyebpf.isa.disasm import format_insn
 from pyebpf.isa.insn import decode
 
 if not cython.compiled:
-    from pyebpf.bits import bint, i32, status, u32, u64
+    from pyebpf.bits import cbool, i32, status, u32, u64
     from pyebpf.verify.log import Log, log_text, log_write
     from pyebpf.verify.model import (
         ID_MAP_SIZE,
@@ -53,12 +53,12 @@ class Subfunc:
     start: i32
     end: i32
     depth: i32
-    is_callback: bint
-    is_async: bint
-    has_tail_call: bint
-    tail_reachable: bint
-    has_ld_abs: bint
-    changes_pkt: bint
+    is_callback: cbool
+    is_async: cbool
+    has_tail_call: cbool
+    tail_reachable: cbool
+    has_ld_abs: cbool
+    changes_pkt: cbool
     name: str
 
     def __init__(self, start: i32) -> None:
@@ -211,19 +211,19 @@ class Env:
     live_cur: Any
     live_mask: u64
     sccs: dict
-    bpf_capable: bint
-    allow_ptr_leaks: bint
-    allow_uninit_stack: bint
-    bypass_spec: bint
-    strict_align: bint
-    state_freq: bint
-    test_invariants: bint
-    gpl: bint
-    func_infos: bint
-    seen_direct_write: bint
+    bpf_capable: cbool
+    allow_ptr_leaks: cbool
+    allow_uninit_stack: cbool
+    bypass_spec: cbool
+    strict_align: cbool
+    state_freq: cbool
+    test_invariants: cbool
+    gpl: cbool
+    func_infos: cbool
+    seen_direct_write: cbool
     max_ctx_off: i32
     ctx_rules: object
-    ctx_writes: bint
+    ctx_writes: cbool
     flags: i32
     facts_aux: dict
     helper_maps: dict
@@ -358,7 +358,7 @@ def unsupported(env: Env, message: str) -> status:
     raise reject(env, 95, "unsupported: " + message, True)
 
 
-def reject(env: Env, errno: i32, message: str, is_unsupported: bint) -> Any:
+def reject(env: Env, errno: i32, message: str, is_unsupported: cbool) -> Any:
     """The exception of a rejection; the caller of the verifier adds the log."""
     return VerifierError(errno, message, insn_idx=env.insn_idx, unsupported=is_unsupported)
 

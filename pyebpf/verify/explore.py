@@ -7,7 +7,7 @@ from typing import Any
 import cython
 
 if not cython.compiled:
-    from pyebpf.bits import bint, i32, status
+    from pyebpf.bits import cbool, i32, status
     from pyebpf.verify.bounds import mark_known
     from pyebpf.verify.cfg import check_cfg, check_funcs, find_funcs
     from pyebpf.verify.depth import check_depth
@@ -43,7 +43,7 @@ def start(env: Env) -> status:
     return 0
 
 
-def next_path(env: Env, prune_log: bint) -> status:
+def next_path(env: Env, prune_log: cbool) -> status:
     """Take up the newest branch; 0: there is none left."""
     if not env.pending:
         return 0
@@ -59,7 +59,7 @@ def next_path(env: Env, prune_log: bint) -> status:
     return 1
 
 
-def visit(env: Env, announce: bint) -> status:
+def visit(env: Env, announce: cbool) -> status:
     """Look the state up at a prune point; 1: its path ends here."""
     if is_visited(env, env.insn_idx):
         if env.log.trace:
@@ -71,7 +71,7 @@ def visit(env: Env, announce: bint) -> status:
     return 0
 
 
-def show_before(env: Env, announce: bint) -> status:
+def show_before(env: Env, announce: cbool) -> status:
     """The log before an instruction."""
     if env.log.trace2 and announce:
         say(env, f"\nfrom {env.prev_idx} to {env.insn_idx}:")
@@ -79,7 +79,7 @@ def show_before(env: Env, announce: bint) -> status:
     return show_insn(env)
 
 
-def step(env: Env, announce: bint) -> status:
+def step(env: Env, announce: cbool) -> status:
     """One instruction: 0 go on, 1 the path has ended, 2 go on and announce the state."""
     idx: i32 = env.insn_idx
     result: i32
@@ -117,9 +117,9 @@ def end_path(env: Env) -> status:
 
 def explore(env: Env) -> status:
     """All paths."""
-    announce: bint = False
+    announce: cbool = False
     result: i32
-    prune_log: bint = not env.log.trace2
+    prune_log: cbool = not env.log.trace2
     start(env)
     while True:
         result = step(env, announce)
@@ -178,7 +178,7 @@ def first_func(env: Env) -> Subfunc:
     return fn
 
 
-def force_mark(env: Env, idx: i32) -> bint:
+def force_mark(env: Env, idx: i32) -> cbool:
     """The instruction always stores its state."""
     return (env.aux + idx).marks & FORCE_CHECKPOINT != 0
 

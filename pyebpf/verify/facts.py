@@ -73,6 +73,7 @@ def note_map(env: Env, index: i32) -> None:
 
 def encode_facts(env: Env) -> bytes:
     """The records of VerifiedProgram.facts."""
+    i: i32
     out = []
     for i in range(env.n):
         a = env.aux + i

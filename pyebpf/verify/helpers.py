@@ -13,7 +13,7 @@ from pyebpf.spec.kinds import BPF_F_RDONLY_PROG, MapType, ProgType
 from pyebpf.spec.mapuse import check_use
 
 if not cython.compiled:
-    from pyebpf.bits import bint, i32, status
+    from pyebpf.bits import cbool, i32, status
     from pyebpf.verify.access import unknown_reg
     from pyebpf.verify.args import Call, check_arg
     from pyebpf.verify.bounds import mark_known, mark_not_init, mark_unknown, sync_bounds
@@ -122,7 +122,7 @@ def forget_packets(env: Env) -> status:
 def set_result(env: Env, call: Call, proto: Any, number: i32) -> status:
     """R0."""
     r0 = reg(env, 0)
-    nullable: bint = True
+    nullable: cbool = True
     if proto.ret == Ret.VOID:
         r0.kind = NOT_INIT
         return 0

@@ -7,7 +7,7 @@ from typing import Any
 import cython
 
 if not cython.compiled:
-    from pyebpf.bits import bint, i32, shl64, status, u64, wrap32, wrap64
+    from pyebpf.bits import cbool, i32, shl64, status, u64, wrap32, wrap64
     from pyebpf.verify.access import check_unmodified, leaks, read_reg, unknown_reg, write_reg
     from pyebpf.verify.atomic import check_atomic
     from pyebpf.verify.bounds import mark_const_scalar, mark_known
@@ -103,7 +103,7 @@ def store(env: Env, ins: InsP) -> status:
 
 def load_packet(env: Env, ins: InsP) -> status:
     """LD_ABS and LD_IND: R0 = packet bytes of the skb in R6, or the program ends."""
-    indirect: bint = ins.code & 0xE0 == M_IND
+    indirect: cbool = ins.code & 0xE0 == M_IND
     rules: Any = env.ctx_rules
     if not rules.ld_abs:
         return fail(env, EINVAL, "BPF_LD_[ABS|IND] instructions not allowed for this program type")

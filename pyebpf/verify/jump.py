@@ -5,12 +5,12 @@ from __future__ import annotations
 import cython
 
 if not cython.compiled:
-    from pyebpf.bits import U32_MAX, bint, i32, s64, status, u32, u64, wrap64
+    from pyebpf.bits import U32_MAX, cbool, i32, s64, status, u32, u64, wrap64
     from pyebpf.verify.access import is_pointer, leaks, read_reg
     from pyebpf.verify.alu import bounds_add
     from pyebpf.verify.bounds import check_sane, const_value, is_const, mark_known
     from pyebpf.verify.branch import flip, negate_op, refine, scalar_taken
-    from pyebpf.verify.env import Env, fail, reg, scratch_reg, scratch_slot, unsupported
+    from pyebpf.verify.env import Env, fail, reg, unsupported
     from pyebpf.verify.history import push_step
     from pyebpf.verify.model import (
         ADD_CONST,
@@ -63,7 +63,7 @@ if not cython.compiled:
 MAX_PENDING = 8192
 
 
-def is_pkt_any(r: RegP) -> bint:
+def is_pkt_any(r: RegP) -> cbool:
     """A packet pointer of any kind."""
     return r.kind == PKT or r.kind == PKT_META or r.kind == PKT_END
 
@@ -87,7 +87,7 @@ def pkt_taken(op: i32, a: RegP, b: RegP) -> i32:
     return -1
 
 
-def never_null(r: RegP) -> bint:
+def never_null(r: RegP) -> cbool:
     """A pointer of a kind that is not NULL once checked."""
     base: i32 = r.kind & KIND_MASK
     if r.kind & MAYBE_NULL:
@@ -98,7 +98,7 @@ def never_null(r: RegP) -> bint:
     )  # fmt: skip
 
 
-def taken(op: i32, a: RegP, b: RegP, is32: bint) -> i32:
+def taken(op: i32, a: RegP, b: RegP, is32: cbool) -> i32:
     """1 the jump is always taken, 0 never, -1 unknown."""
     if is_pkt_any(a) and is_pkt_any(b) and not is32:
         return pkt_taken(op, a, b)
@@ -200,14 +200,10 @@ def sync_linked_regs(env: Env, state: State, known: RegP) -> status:
             r.id = rid
             bounds_add(r, fake)
             tnum_add(r, fake.tv, fake.tm)
-        if e & 512:
-            scratch_reg(env, e >> 3 & 63)
-        else:
-            scratch_slot(env, e >> 3 & 63)
     return 0
 
 
-def find_packet_range(state: State, p: RegP, kind: i32, open_end: bint) -> status:
+def find_packet_range(state: State, p: RegP, kind: i32, open_end: cbool) -> status:
     """Everything with p's id has p's fixed offset readable before it, one byte more when the end is open."""
     i: i32
     j: i32
@@ -226,7 +222,7 @@ def find_packet_range(state: State, p: RegP, kind: i32, open_end: bint) -> statu
     return 0
 
 
-def mark_end(state: State, regno: i32, beyond: bint) -> status:
+def mark_end(state: State, regno: i32, beyond: cbool) -> status:
     """The register is at the packet's end, or beyond it."""
     f: Frame = state.frames[state.curframe]
     r = f.regs + regno
@@ -235,12 +231,12 @@ def mark_end(state: State, regno: i32, beyond: bint) -> status:
     return 0
 
 
-def is_start(r: RegP, kind: i32) -> bint:
+def is_start(r: RegP, kind: i32) -> cbool:
     """An unmodified pointer to the start of a packet's part."""
     return r.kind == kind and r.id == 0 and r.off == 0 and r.tm == 0 and r.tv == 0
 
 
-def limit_pair(p: RegP, end: RegP) -> bint:
+def limit_pair(p: RegP, end: RegP) -> cbool:
     """A pointer and what bounds it: packet and its end, metadata and the packet."""
     return (p.kind == PKT and end.kind == PKT_END) or (p.kind == PKT_META and is_start(end, PKT))
 
@@ -286,7 +282,7 @@ def not_null(env: Env, r: RegP) -> status:
     return 0
 
 
-def mark_nulls(env: Env, state: State, regno: i32, is_null: bint) -> status:
+def mark_nulls(env: Env, state: State, regno: i32, is_null: cbool) -> status:
     """Every pointer with the register's id is NULL, or is not."""
     i: i32
     j: i32
@@ -309,10 +305,10 @@ def mark_nulls(env: Env, state: State, regno: i32, is_null: bint) -> status:
     return 0
 
 
-def learn_pointers(env: Env, ins: InsP, op: i32, is32: bint, d: RegP, s: RegP, other: State) -> status:
+def learn_pointers(env: Env, ins: InsP, op: i32, is32: cbool, d: RegP, s: RegP, other: State) -> status:
     """What a comparison tells of pointers: not NULL, or so many bytes of packet."""
     of: Frame = other.frames[other.curframe]
-    by_reg: bint = ins.code & SRC_X != 0
+    by_reg: cbool = ins.code & SRC_X != 0
     if not is32 and by_reg and is_pointer(d) and is_pointer(s) and (d.kind & MAYBE_NULL) != (s.kind & MAYBE_NULL):
         which: i32 = ins.src if s.kind & MAYBE_NULL else ins.dst
         if op == JEQ:
@@ -383,9 +379,9 @@ def link_both(env: Env, ins: InsP, d: RegP, s: RegP, other: State) -> status:
     return 0
 
 
-def both_ways(env: Env, ins: InsP, op: i32, is32: bint, d: RegP, s: RegP) -> status:
+def both_ways(env: Env, ins: InsP, op: i32, is32: cbool, d: RegP, s: RegP) -> status:
     """Follow the fall-through, keep the jump for later."""
-    by_reg: bint = ins.code & SRC_X != 0
+    by_reg: cbool = ins.code & SRC_X != 0
     env.linked_n = 0
     if by_reg and s.kind == SCALAR and s.id:
         collect_linked(env, env.state, s.id)
@@ -421,7 +417,7 @@ def both_ways(env: Env, ins: InsP, op: i32, is32: bint, d: RegP, s: RegP) -> sta
 def check_jump(env: Env, ins: InsP) -> status:
     """A conditional jump."""
     op: i32 = ins.code & 0xF0
-    is32: bint = ins.cls == C_JMP32
+    is32: cbool = ins.cls == C_JMP32
     if op == JA or op > JCOND:
         return fail(env, EINVAL, f"invalid BPF_JMP/JMP32 opcode {op:x}")
     if op == JCOND:

@@ -7,7 +7,7 @@ import cython
 from pyebpf.spec.helpers import BY_ID
 
 if not cython.compiled:
-    from pyebpf.bits import bint, i32, status
+    from pyebpf.bits import cbool, i32, status
     from pyebpf.verify.env import Env, insn_text, say
     from pyebpf.verify.livestack import successors
     from pyebpf.verify.model import (
@@ -100,8 +100,10 @@ def uses(env: Env, i: i32) -> i32:
 def live_registers(env: Env) -> status:
     """Fill Aux.live."""
     order: list = program_order(env)
-    changed: bint = True
+    changed: cbool = True
     i: i32
+    a: i32
+    b: i32
     both: i32
     after: i32
     before: i32
@@ -110,10 +112,12 @@ def live_registers(env: Env) -> status:
         for item in order:
             i = item[0]
             after = 0
-            if item[1] >= 0:
-                after |= (env.aux + item[1]).live
-            if item[2] >= 0:
-                after |= (env.aux + item[2]).live
+            a = item[1]
+            b = item[2]
+            if a >= 0:
+                after |= (env.aux + a).live
+            if b >= 0:
+                after |= (env.aux + b).live
             both = item[3]
             before = (after & ~(both >> 16)) | (both & 0xFFFF)
             if before != (env.aux + i).live:

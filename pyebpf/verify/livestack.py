@@ -13,7 +13,7 @@ from typing import Any
 import cython
 
 if not cython.compiled:
-    from pyebpf.bits import bint, i32, status, u64
+    from pyebpf.bits import cbool, i32, status, u64
     from pyebpf.verify.env import Env, Subfunc
     from pyebpf.verify.model import (
         C_JMP,
@@ -62,8 +62,8 @@ class Instance:
     n: i32
     frames: list
     seen: U64P
-    updated: bint
-    dropped: bint
+    updated: cbool
+    dropped: cbool
     order: list
 
     def __init__(self, chain: object, depth: i32, start: i32, n: i32, order: list) -> None:
@@ -83,6 +83,7 @@ class Instance:
 
 def chain_of(state: State, env: Env, frameno: i32) -> object:
     """The key of a frame's function instance."""
+    i: i32
     chain = []
     for i in range(1, frameno + 1):
         f: Frame = state.frames[i]
@@ -227,9 +228,9 @@ def post_order(env: Env, fn: Subfunc) -> list:
     return out
 
 
-def flow(inst: Instance, m: FrameMasks) -> bint:
+def flow(inst: Instance, m: FrameMasks) -> cbool:
     """One round over the instructions; True: something changed."""
-    changed: bint = False
+    changed: cbool = False
     i: i32
     a: i32
     b: i32

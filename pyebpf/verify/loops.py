@@ -20,6 +20,8 @@ def find_sccs(env: Env) -> status:
             wanted = True
     if not wanted:
         return 0
+    v: i32
+    w: i32
     index: dict = {}
     low: dict = {}
     stack: list = []

@@ -9,7 +9,7 @@ import cython
 from pyebpf.spec.kinds import BPF_F_RDONLY_PROG, BPF_F_WRONLY_PROG, MapType
 
 if not cython.compiled:
-    from pyebpf.bits import bint, i32, s64, sext, sign64, status, u64, wrap64
+    from pyebpf.bits import cbool, i32, s64, sext, sign64, status, u64, wrap64
     from pyebpf.verify.access import check_alignment, check_region, leaks, read_reg, unknown_reg, write_reg
     from pyebpf.verify.alu import truncate
     from pyebpf.verify.bounds import check_sane, mark_const_scalar
@@ -42,13 +42,13 @@ FLOW_KEYS_SIZE = 56
 WRITES_PACKET = 1
 
 
-def can_access_packet(env: Env, is_write: bint) -> bint:
+def can_access_packet(env: Env, is_write: cbool) -> cbool:
     """The program type may read or write packets directly."""
     rules: Any = env.ctx_rules
     return ("w" if is_write else "r") in rules.packet
 
 
-def check_packet(env: Env, regno: i32, off: i32, size: i32, zero_ok: bint) -> status:
+def check_packet(env: Env, regno: i32, off: i32, size: i32, zero_ok: cbool) -> status:
     """The bytes are within what comparisons with the packet's end have shown to be there."""
     r = reg(env, regno)
     if r.smin < 0:
@@ -69,7 +69,7 @@ def check_packet(env: Env, regno: i32, off: i32, size: i32, zero_ok: bint) -> st
     return 0
 
 
-def check_map_kind(env: Env, regno: i32, off: i32, size: i32, is_write: bint) -> status:
+def check_map_kind(env: Env, regno: i32, off: i32, size: i32, is_write: cbool) -> status:
     """The map may be read, or written, by programs."""
     desc: Any = env.maps[reg(env, regno).map]
     if is_write and desc.flags & BPF_F_RDONLY_PROG:
@@ -79,7 +79,7 @@ def check_map_kind(env: Env, regno: i32, off: i32, size: i32, is_write: bint) ->
     return 0
 
 
-def read_constant(env: Env, r: RegP, desc: Any, off: i32, size: i32, dst: i32, signed: bint) -> status:
+def read_constant(env: Env, r: RegP, desc: Any, off: i32, size: i32, dst: i32, signed: cbool) -> status:
     """A load from a frozen read-only array: its bytes are constants."""
     if desc.type != MapType.ARRAY or desc.max_entries != 1:
         return fail(env, ENOTSUPP, "")
@@ -94,7 +94,7 @@ def read_constant(env: Env, r: RegP, desc: Any, off: i32, size: i32, dst: i32, s
 
 
 def access_map_value(
-    env: Env, regno: i32, off: i32, size: i32, is_write: bint, src: i32, dst: i32, signed: bint
+    env: Env, regno: i32, off: i32, size: i32, is_write: cbool, src: i32, dst: i32, signed: cbool
 ) -> status:
     """A load or store of a map's value."""
     r = reg(env, regno)
@@ -111,7 +111,7 @@ def access_map_value(
     return 0
 
 
-def access_mem(env: Env, regno: i32, off: i32, size: i32, is_write: bint, src: i32, dst: i32) -> status:
+def access_mem(env: Env, regno: i32, off: i32, size: i32, is_write: cbool, src: i32, dst: i32) -> status:
     """A load or store of plain memory of known size."""
     r = reg(env, regno)
     if r.kind & MAYBE_NULL:
@@ -126,7 +126,7 @@ def access_mem(env: Env, regno: i32, off: i32, size: i32, is_write: bint, src: i
     return 0
 
 
-def access_packet(env: Env, regno: i32, off: i32, size: i32, is_write: bint, src: i32, dst: i32) -> status:
+def access_packet(env: Env, regno: i32, off: i32, size: i32, is_write: cbool, src: i32, dst: i32) -> status:
     """A load or store of packet bytes."""
     if is_write and not can_access_packet(env, True):
         return fail(env, EACCES, "cannot write into packet")
@@ -140,7 +140,7 @@ def access_packet(env: Env, regno: i32, off: i32, size: i32, is_write: bint, src
     return 0
 
 
-def access_flow_keys(env: Env, off: i32, size: i32, is_write: bint, src: i32, dst: i32) -> status:
+def access_flow_keys(env: Env, off: i32, size: i32, is_write: cbool, src: i32, dst: i32) -> status:
     """A load or store of the flow dissector's result."""
     if is_write and src >= 0 and leaks(env, reg(env, src)):
         return fail(env, EACCES, f"R{src} leaks addr into flow keys")
@@ -151,7 +151,7 @@ def access_flow_keys(env: Env, off: i32, size: i32, is_write: bint, src: i32, ds
     return 0
 
 
-def access_map_key(env: Env, regno: i32, off: i32, size: i32, is_write: bint, dst: i32) -> status:
+def access_map_key(env: Env, regno: i32, off: i32, size: i32, is_write: cbool, dst: i32) -> status:
     """A load of a key that a callback was given."""
     if is_write:
         return fail(env, EACCES, f"write to change key R{regno} not allowed")
@@ -163,7 +163,16 @@ def access_map_key(env: Env, regno: i32, off: i32, size: i32, is_write: bint, ds
 
 
 def access(
-    env: Env, regno: i32, off: i32, size: i32, is_write: bint, src: i32, imm: i32, dst: i32, strict: bint, signed: bint
+    env: Env,
+    regno: i32,
+    off: i32,
+    size: i32,
+    is_write: cbool,
+    src: i32,
+    imm: i32,
+    dst: i32,
+    strict: cbool,
+    signed: cbool,
 ) -> status:
     """A memory access of `size` bytes at register + off.
 
@@ -205,7 +214,7 @@ def access(
     return 0
 
 
-def check_load(env: Env, dst: i32, src: i32, off: i32, size: i32, strict: bint, signed: bint) -> status:
+def check_load(env: Env, dst: i32, src: i32, off: i32, size: i32, strict: cbool, signed: cbool) -> status:
     """dst = *(size *)(src + off)"""
     read_reg(env, src)
     write_reg(env, dst)
@@ -214,7 +223,7 @@ def check_load(env: Env, dst: i32, src: i32, off: i32, size: i32, strict: bint, 
     return 0
 
 
-def check_store(env: Env, dst: i32, src: i32, off: i32, size: i32, strict: bint) -> status:
+def check_store(env: Env, dst: i32, src: i32, off: i32, size: i32, strict: cbool) -> status:
     """*(size *)(dst + off) = src"""
     read_reg(env, src)
     read_reg(env, dst)

@@ -11,7 +11,7 @@ if not cython.compiled:
         S64_MAX,
         S64_MIN,
         U64_MAX,
-        bint,
+        cbool,
         i32,
         s64,
         sadd_overflows,
@@ -68,7 +68,7 @@ def sane_offset(env: Env, r: RegP, kind: i32) -> status:
     return 0
 
 
-def check_kind(env: Env, op: i32, dst: i32, p: RegP, known: bint, value: s64) -> status:
+def check_kind(env: Env, op: i32, dst: i32, p: RegP, known: cbool, value: s64) -> status:
     """Pointers of this kind may be computed with."""
     kind: i32 = p.kind
     base: i32 = kind & KIND_MASK
@@ -97,7 +97,7 @@ def copy_range(d: RegP, p: RegP) -> None:
     d.tm = p.tm
 
 
-def pointer_add(env: Env, d: RegP, p: RegP, s: RegP, known: bint) -> status:
+def pointer_add(env: Env, d: RegP, p: RegP, s: RegP, known: cbool) -> status:
     """pointer + scalar"""
     total: s64 = p.off
     total += s.smin if known else 0
@@ -138,14 +138,14 @@ def pointer_add(env: Env, d: RegP, p: RegP, s: RegP, known: bint) -> status:
     return 0
 
 
-def pointer_sub(env: Env, d: RegP, p: RegP, s: RegP, known: bint) -> status:
+def pointer_sub(env: Env, d: RegP, p: RegP, s: RegP, known: cbool) -> status:
     """pointer - scalar"""
     total: s64 = p.off
     total -= s.smin if known else 0
     if known and total == sign32(wrap64(total)):
         d.off = sign32(wrap64(total))
         return 0
-    negative: bint = s.smin < 0
+    negative: cbool = s.smin < 0
     if ssub_overflows(p.smin, s.smax) or ssub_overflows(p.smax, s.smin):
         d.smin = S64_MIN
         d.smax = S64_MAX
@@ -166,9 +166,9 @@ def pointer_sub(env: Env, d: RegP, p: RegP, s: RegP, known: bint) -> status:
     return 0
 
 
-def pointer_op(env: Env, op: i32, is64: bint, dst: i32, d: RegP, p: RegP, s: RegP, reversed_: bint) -> status:
+def pointer_op(env: Env, op: i32, is64: cbool, dst: i32, d: RegP, p: RegP, s: RegP, reversed_: cbool) -> status:
     """d = p OP s; p and s are copies. reversed_: d held the scalar and the other operand is the pointer."""
-    known: bint = s.tm == 0
+    known: cbool = s.tm == 0
     kind: i32 = p.kind
     if (known and (s.smin != s.smax or s.umin != s.umax)) or s.smin > s.smax or s.umin > s.umax:
         mark_unknown(d)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import cython
 
 if not cython.compiled:
-    from pyebpf.bits import bint, i32, status, u64
+    from pyebpf.bits import cbool, i32, status, u64
     from pyebpf.verify.env import Env, Subfunc, insn_text, say
     from pyebpf.verify.model import (
         A_CMPXCHG,
@@ -53,7 +53,7 @@ if not cython.compiled:
     from pyebpf.verify.state import Frame, State, is_spilled, is_spilled_scalar
 
 
-def bt_empty(env: Env) -> bint:
+def bt_empty(env: Env) -> cbool:
     """Nothing is looked for any more."""
     i: i32
     for i in range(env.bt_frame + 1):
@@ -77,7 +77,7 @@ def bit(n: i32) -> u64:
     return one << n
 
 
-def has_reg(env: Env, regno: i32) -> bint:
+def has_reg(env: Env, regno: i32) -> cbool:
     """The register of the current frame is looked for."""
     return env.bt_regs[env.bt_frame] >> regno & 1 != 0
 
@@ -116,7 +116,7 @@ def mark_all_precise(env: Env, st: State) -> status:
     return 0
 
 
-def linked_wanted(env: Env, e: i32) -> bint:
+def linked_wanted(env: Env, e: i32) -> cbool:
     """One linked place is looked for."""
     n: i32 = e >> 3 & 63
     if e >> 9 & 1:
@@ -128,7 +128,7 @@ def sync_linked(env: Env, linked: u64) -> None:
     """If one of the linked scalars is looked for, all are."""
     left: i32 = linked & 15
     e: i32
-    wanted: bint = False
+    wanted: cbool = False
     v: u64 = linked >> 4
     while left:
         e = v & 1023
@@ -149,7 +149,7 @@ def sync_linked(env: Env, linked: u64) -> None:
         left -= 1
 
 
-def back_alu(env: Env, op: i32, uses_reg: bint, dst: i32, src: i32) -> None:
+def back_alu(env: Env, op: i32, uses_reg: cbool, dst: i32, src: i32) -> None:
     """Walk back over arithmetic."""
     if not has_reg(env, dst):
         return
@@ -228,7 +228,7 @@ def back_exit(env: Env, subseq: i32) -> status:
         env.bt_regs[caller] &= ~ARGS
     if env.bt_regs[caller] & ARGS or caller + 1 >= MAX_FRAMES:
         return GIVE_UP
-    r0: bint = False
+    r0: cbool = False
     if subseq > 0:
         call = env.insns + (subseq - 1)
         r0 = call.code == C_JMP | JCALL and call.src == S_CALL and has_reg(env, 0)
@@ -276,12 +276,10 @@ def back_atomic(env: Env, imm: i32, dst: i32, src: i32, flags: i32) -> status:
     elif imm & A_FETCH:
         loaded = src
     if flags & HIST_STACK and imm != A_STORE_REL:
-        # read and written at once: rare enough to be coarse
-        if loaded >= 0 and has_reg(env, loaded):
-            return GIVE_UP
+        # the slot holds data afterwards; what was loaded from it was a spilled register
         if env.bt_slots[flags & HIST_FRAME] >> (flags >> HIST_SPI_SHIFT & 63) & 1:
             return GIVE_UP
-        return 0
+        return back_fill(env, loaded, flags) if loaded >= 0 else 0
     if imm == A_STORE_REL:
         return back_spill(env, C_STX, src, flags)
     if loaded >= 0:
@@ -393,7 +391,7 @@ def walk_back(env: Env, start: State) -> status:
     """
     st: State = start
     changed: i32 = 0
-    skip_first: bint = True
+    skip_first: cbool = True
     last: i32 = start.insn_idx
     first: i32 = st.first
     subseq: i32 = -1

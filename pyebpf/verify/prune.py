@@ -9,7 +9,7 @@ from __future__ import annotations
 import cython
 
 if not cython.compiled:
-    from pyebpf.bits import bint, i32, status, u32, u64
+    from pyebpf.bits import cbool, i32, status, u32, u64
     from pyebpf.verify.bounds import mark_unknown
     from pyebpf.verify.env import Env
     from pyebpf.verify.livestack import live_slots
@@ -38,7 +38,7 @@ if not cython.compiled:
     from pyebpf.verify.tnum import tnum_in
 
 
-def same_ids(env: Env, old: u32, cur: u32) -> bint:
+def same_ids(env: Env, old: u32, cur: u32) -> cbool:
     """Equal ids in the one state are equal in the other."""
     if (old != 0) != (cur != 0):
         return False
@@ -58,7 +58,7 @@ def same_ids(env: Env, old: u32, cur: u32) -> bint:
     return True
 
 
-def same_scalar_ids(env: Env, old: u32, cur: u32) -> bint:
+def same_scalar_ids(env: Env, old: u32, cur: u32) -> cbool:
     """The same, where no id counts as one of its own."""
     if old == 0:
         env.tmp_id += 1
@@ -69,7 +69,7 @@ def same_scalar_ids(env: Env, old: u32, cur: u32) -> bint:
     return same_ids(env, old, cur)
 
 
-def within(old: RegP, cur: RegP) -> bint:
+def within(old: RegP, cur: RegP) -> cbool:
     """Every range of cur lies in old's."""
     return (
         old.umin <= cur.umin
@@ -83,7 +83,7 @@ def within(old: RegP, cur: RegP) -> bint:
     )
 
 
-def same_place(old: RegP, cur: RegP) -> bint:
+def same_place(old: RegP, cur: RegP) -> cbool:
     """Kind, fixed offset, and what a pointer points to."""
     return (
         old.kind == cur.kind
@@ -95,7 +95,7 @@ def same_place(old: RegP, cur: RegP) -> bint:
     )
 
 
-def same_bounds(old: RegP, cur: RegP) -> bint:
+def same_bounds(old: RegP, cur: RegP) -> cbool:
     """All five descriptions agree."""
     return (
         old.tv == cur.tv
@@ -111,7 +111,7 @@ def same_bounds(old: RegP, cur: RegP) -> bint:
     )
 
 
-def exactly(env: Env, old: RegP, cur: RegP) -> bint:
+def exactly(env: Env, old: RegP, cur: RegP) -> cbool:
     """The same value, up to the names of ids."""
     return (
         same_place(old, cur)
@@ -121,7 +121,7 @@ def exactly(env: Env, old: RegP, cur: RegP) -> bint:
     )
 
 
-def scalar_safe(env: Env, old: RegP, cur: RegP, how: i32) -> bint:
+def scalar_safe(env: Env, old: RegP, cur: RegP, how: i32) -> cbool:
     """What held for the old scalar's values holds for the current one's."""
     if not old.precise and how == NOT_EXACT:
         return True
@@ -132,7 +132,7 @@ def scalar_safe(env: Env, old: RegP, cur: RegP, how: i32) -> bint:
     return within(old, cur) and tnum_in(old.tv, old.tm, cur.tv, cur.tm) and same_scalar_ids(env, old.id, cur.id)
 
 
-def packet_safe(env: Env, old: RegP, cur: RegP) -> bint:
+def packet_safe(env: Env, old: RegP, cur: RegP) -> cbool:
     """At least as many bytes are known to be there."""
     if old.range < 0 or cur.range < 0:
         if old.range != cur.range:
@@ -144,7 +144,7 @@ def packet_safe(env: Env, old: RegP, cur: RegP) -> bint:
     return within(old, cur) and tnum_in(old.tv, old.tm, cur.tv, cur.tm)
 
 
-def reg_safe(env: Env, old: RegP, cur: RegP, how: i32) -> bint:
+def reg_safe(env: Env, old: RegP, cur: RegP, how: i32) -> cbool:
     """Whether a register of a state found safe stands for the current one."""
     if how == EXACT:
         return exactly(env, old, cur)
@@ -170,7 +170,7 @@ def reg_safe(env: Env, old: RegP, cur: RegP, how: i32) -> bint:
     return exactly(env, old, cur)
 
 
-def all_misc(env: Env, s: RegP) -> bint:
+def all_misc(env: Env, s: RegP) -> cbool:
     """A load of the whole slot gives an unknown scalar."""
     if s.spill or s.zero:
         return False
@@ -186,7 +186,7 @@ def as_scalar(env: Env, s: RegP) -> RegP:
     return env.fake + 6
 
 
-def slot_safe(env: Env, old: RegP, cur: RegP, in_use: bint, how: i32) -> bint:
+def slot_safe(env: Env, old: RegP, cur: RegP, in_use: cbool, how: i32) -> cbool:
     """Whether a slot of a state found safe stands for the current one. in_use: the current stack reaches it."""
     was: i32 = old.spill | old.misc | old.zero
     if not in_use:
@@ -212,7 +212,7 @@ def slot_safe(env: Env, old: RegP, cur: RegP, in_use: bint, how: i32) -> bint:
     return True
 
 
-def frame_safe(env: Env, old: Frame, cur: Frame, live: i32, how: i32) -> bint:
+def frame_safe(env: Env, old: Frame, cur: Frame, live: i32, how: i32) -> cbool:
     """Whether a frame of a state found safe stands for the current one. live: registers still read."""
     i: i32
     if old.callback_depth > cur.callback_depth:
@@ -231,7 +231,7 @@ def frame_safe(env: Env, old: Frame, cur: Frame, live: i32, how: i32) -> bint:
     return True
 
 
-def states_equal(env: Env, old: State, cur: State, how: i32) -> bint:
+def states_equal(env: Env, old: State, cur: State, how: i32) -> cbool:
     """Whether a stored state stands for the current one."""
     i: i32
     if old.curframe != cur.curframe:
@@ -250,7 +250,7 @@ def states_equal(env: Env, old: State, cur: State, how: i32) -> bint:
     return True
 
 
-def maybe_looping(old: State, cur: State) -> bint:
+def maybe_looping(old: State, cur: State) -> cbool:
     """The registers are what they were: perhaps nothing changes any more."""
     a: Frame = old.frames[old.curframe]
     b: Frame = cur.frames[cur.curframe]
@@ -287,7 +287,7 @@ def clean_state(env: Env, state: State) -> status:
     return 0
 
 
-def same_callsites(a: State, b: State) -> bint:
+def same_callsites(a: State, b: State) -> cbool:
     """Reached through the same calls."""
     i: i32
     if a.curframe != b.curframe:

@@ -62,6 +62,7 @@ def kind_name(kind: i32) -> str:
 
 def ranges_text(r: RegP) -> list:
     """smin=... and so on, equal ones together."""
+    j: i32
     rows = [
         ("smin", r.smin, r.smin == S64_MIN),
         ("smax", r.smax, r.smax == S64_MAX),
@@ -83,7 +84,7 @@ def ranges_text(r: RegP) -> list:
                 done[j] = True
                 text += rows[j][0] + "="
         if name[-1] == "2" and value < -32768:
-            out.append(text + f"{wrap64(value) & U32_MAX:#x}")
+            out.append(text + f"{value & 0xFFFFFFFF:#x}")
         else:
             out.append(text + (snum(value) if name[0] == "s" else unum(value)))
     return out
@@ -132,6 +133,7 @@ def reg_text(env: Env, f: Frame, r: RegP) -> str:
 
 def slot_text(env: Env, f: Frame, spi: i32) -> str:
     """A stack slot, "" when nothing was written to it."""
+    j: i32
     s = slot(f, spi)
     if not (s.spill | s.misc | s.zero):
         return ""
@@ -149,6 +151,7 @@ def slot_text(env: Env, f: Frame, spi: i32) -> str:
 
 def state_text(env: Env, state: State, frameno: i32, everything: i32) -> str:
     """One frame of a state; everything, or what changed since the last line."""
+    i: i32
     f: Frame = state.frames[frameno]
     text = f" frame{f.frameno}:" if f.frameno else ""
     for i in range(MAX_REG):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import cython
 
 if not cython.compiled:
-    from pyebpf.bits import bint, i32, s64, sign64, status, u64, wrap64
+    from pyebpf.bits import cbool, i32, s64, sign64, status, u64, wrap64
     from pyebpf.verify.access import assign_id, is_null, is_pointer, tnum_str, unknown_reg
     from pyebpf.verify.bounds import mark_known, mark_unknown
     from pyebpf.verify.env import Env, Subfunc, fail, reg, scratch_slot, slot
@@ -45,7 +45,7 @@ def pointee(env: Env, r: RegP) -> Frame:
     return f
 
 
-def check_bounds(env: Env, regno: i32, off: i32, size: i32, is_write: bint) -> status:
+def check_bounds(env: Env, regno: i32, off: i32, size: i32, is_write: cbool) -> status:
     """The access lies in the 512 bytes of its frame; the frame grows to hold it."""
     r = reg(env, regno)
     f = pointee(env, r)
@@ -105,7 +105,7 @@ def save_reg(env: Env, s: RegP, r: RegP, size: i32) -> None:
     s.misc = misc
 
 
-def write_bytes(s: RegP, mask: i32, is_zero: bint) -> None:
+def write_bytes(s: RegP, mask: i32, is_zero: cbool) -> None:
     """Bytes of a slot become zero or misc."""
     s.misc = s.misc & ~mask & 0xFF
     s.zero = s.zero & ~mask & 0xFF
@@ -131,7 +131,7 @@ def write_fixed(env: Env, f: Frame, off: i32, size: i32, src: i32, imm: i32) -> 
     spi: i32 = (-off - 1) // 8
     s = slot(f, spi)
     r = env.fake + 0
-    has_reg: bint = src >= 0
+    has_reg: cbool = src >= 0
     if has_reg:
         r = reg(env, src)
     if not env.allow_ptr_leaks and is_spilled(s) and not is_spilled_scalar(s) and size != 8:
@@ -141,7 +141,7 @@ def write_fixed(env: Env, f: Frame, off: i32, size: i32, src: i32, imm: i32) -> 
         mark_write(env, f.frameno, spi)
     if off % 8 == 0 and env.bpf_capable and (src == -1 or (has_reg and r.kind == SCALAR)):
         if has_reg:
-            fits: bint = width(r) <= 8 * size
+            fits: cbool = width(r) <= 8 * size
             if fits:
                 assign_id(env, r)
             save_reg(env, s, r, size)
@@ -168,7 +168,7 @@ def write_data(env: Env, s: RegP, off: i32, size: i32, src: i32, imm: i32) -> st
     s.kind = NOT_INIT
     if is_spilled(s):
         scrub(s)
-    is_zero: bint = src == -1 and imm == 0
+    is_zero: cbool = src == -1 and imm == 0
     if src >= 0:
         is_zero = is_null(reg(env, src))
     if is_zero:
@@ -186,10 +186,10 @@ def write_variable(env: Env, f: Frame, ptr: i32, off: i32, size: i32, src: i32, 
     hi: i32 = p.smax + off + size
     i: i32
     b: i32
-    zeroing: bint = src == -1 and imm == 0
+    zeroing: cbool = src == -1 and imm == 0
     if src >= 0:
         zeroing = is_null(reg(env, src))
-    used_zero: bint = False
+    used_zero: cbool = False
     for i in range(lo, hi):
         s = slot(f, (-i - 1) // 8)
         b = 1 << ((-i - 1) & 7)
@@ -245,7 +245,7 @@ def read_bytes(env: Env, f: Frame, lo: i32, hi: i32, dst: i32) -> None:
     zero_reg(env, dst)
 
 
-def check_readable(env: Env, s: RegP, off: i32, size: i32, spills_ok: bint) -> status:
+def check_readable(env: Env, s: RegP, off: i32, size: i32, spills_ok: cbool) -> status:
     """Every byte was written, unless reading what was not is allowed."""
     i: i32
     b: i32
@@ -314,7 +314,7 @@ def read_fixed(env: Env, f: Frame, off: i32, size: i32, dst: i32) -> status:
     return 0
 
 
-def check_initialised(env: Env, regno: i32, off: i32, size: i32, zero_ok: bint, is_write: bint) -> status:
+def check_initialised(env: Env, regno: i32, off: i32, size: i32, zero_ok: cbool, is_write: cbool) -> status:
     """A helper may read the bytes; is_write: and write anything into them."""
     r = reg(env, regno)
     f = pointee(env, r)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import cython
 
 if not cython.compiled:
-    from pyebpf.bits import bint, i32, status, u8
+    from pyebpf.bits import cbool, i32, status, u8
     from pyebpf.verify.bounds import mark_not_init
     from pyebpf.verify.model import (
         FP,
@@ -92,9 +92,9 @@ class State:
     may_goto_depth: i32
     hits: i32
     misses: i32
-    listed: bint
-    cleaned: bint
-    entered_scc: bint
+    listed: cbool
+    cleaned: cbool
+    entered_scc: cbool
     log_pos: i32
     parent: State
 
@@ -209,17 +209,17 @@ def copy_value(d: RegP, s: RegP) -> None:
     d.zero = zero
 
 
-def is_spilled(slot: RegP) -> bint:
+def is_spilled(slot: RegP) -> cbool:
     """The slot holds a register, or the low part of one."""
     return slot.spill & 0x80 != 0
 
 
-def is_spilled_scalar(slot: RegP) -> bint:
+def is_spilled_scalar(slot: RegP) -> cbool:
     """The slot holds a scalar register."""
     return slot.spill & 0x80 != 0 and slot.kind == SCALAR
 
 
-def is_full_scalar(slot: RegP) -> bint:
+def is_full_scalar(slot: RegP) -> cbool:
     """The slot holds all 64 bits of a scalar register."""
     return slot.spill & 1 != 0 and slot.kind == SCALAR
 
@@ -250,6 +250,6 @@ def base_kind(kind: i32) -> i32:
     return kind & KIND_MASK
 
 
-def is_pkt(r: RegP) -> bint:
+def is_pkt(r: RegP) -> cbool:
     """Packet or packet_meta."""
     return r.kind == 8 or r.kind == 7

@@ -9,7 +9,7 @@ from __future__ import annotations
 import cython
 
 if not cython.compiled:
-    from pyebpf.bits import HIGH32, U32_MAX, U64_MAX, bint, fls64, i32, low_mask, sext, shl64, u64, wrap64
+    from pyebpf.bits import HIGH32, U32_MAX, U64_MAX, cbool, fls64, i32, low_mask, sext, shl64, u64, wrap64
     from pyebpf.verify.model import RegP
 
 
@@ -31,12 +31,12 @@ def tnum_unknown(d: RegP) -> None:
     d.tm = U64_MAX
 
 
-def tnum_is_const(d: RegP) -> bint:
+def tnum_is_const(d: RegP) -> cbool:
     """All 64 bits known."""
     return d.tm == 0
 
 
-def tnum_low_is_const(d: RegP) -> bint:
+def tnum_low_is_const(d: RegP) -> cbool:
     """The low 32 bits known."""
     return d.tm & U32_MAX == 0
 
@@ -185,13 +185,13 @@ def tnum_cast(d: RegP, nbytes: i32) -> None:
     d.tm &= mask
 
 
-def tnum_in(av: u64, am: u64, bv: u64, bm: u64) -> bint:
+def tnum_in(av: u64, am: u64, bv: u64, bm: u64) -> cbool:
     """Whether every value of b is one of a's."""
     if bm & ~am:
         return False
     return av == bv & ~am
 
 
-def tnum_is_aligned(value: u64, mask: u64, size: u64) -> bint:
+def tnum_is_aligned(value: u64, mask: u64, size: u64) -> cbool:
     """Whether every value is a multiple of the power of two `size`."""
     return ((value | mask) & (size - 1)) == 0

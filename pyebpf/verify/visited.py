@@ -5,7 +5,7 @@ from __future__ import annotations
 import cython
 
 if not cython.compiled:
-    from pyebpf.bits import bint, i32, status, u32, wrap32, wrap64
+    from pyebpf.bits import cbool, i32, status, u32, wrap32, wrap64
     from pyebpf.verify.env import Env, reject, say
     from pyebpf.verify.history import push_step
     from pyebpf.verify.model import (
@@ -91,7 +91,7 @@ def look_at_open(env: Env, old: State, cur: State, idx: i32) -> status:
     return 2
 
 
-def keep_or_evict(env: Env, states: list, old: State, idx: i32) -> bint:
+def keep_or_evict(env: Env, states: list, old: State, idx: i32) -> cbool:
     """A state that keeps missing is taken off the list."""
     n: i32 = 64 if (env.aux + idx).marks & FORCE_CHECKPOINT and old.branches > 0 else 3
     if old.misses <= old.hits * n + n:
@@ -129,8 +129,8 @@ def is_visited(env: Env, idx: i32) -> status:
     """1: an equivalent state was found safe. 0: go on; the state may have been stored."""
     cur: State = env.state
     marks: i32 = (env.aux + idx).marks
-    force: bint = env.state_freq or marks & FORCE_CHECKPOINT != 0 or cur.hist_cnt > LONG_HISTORY
-    add: bint = force or (env.jmps - env.prev_jmps >= 2 and env.processed - env.prev_processed >= 8)
+    force: cbool = env.state_freq or marks & FORCE_CHECKPOINT != 0 or cur.hist_cnt > LONG_HISTORY
+    add: cbool = force or (env.jmps - env.prev_jmps >= 2 and env.processed - env.prev_processed >= 8)
     where: i32 = bucket(env, idx)
     states: list = env.explored[where]
     count: i32 = 0

@@ -6,6 +6,7 @@
 #include "epoch.h"
 #include "error.h"
 #include "gen/ctx.h"
+#include "ingest.h"
 #include "map.h"
 #include "map_batch.h"
 #include "map_prog_array.h"

@@ -21,16 +21,20 @@ if TYPE_CHECKING:
     from pyebpf.objects.map import Map
     from pyebpf.objects.program import Program
     from pyebpf.objects.trace import trace_pipe
+    from pyebpf.sources.packets import PacketBatch
+    from pyebpf.sources.pcap import Capture, open_capture
     from pyebpf.sources.stacks import format_stack
     from pyebpf.sources.symbols import symbol
     from pyebpf.sources.targets import SO_ATTACH_BPF, SO_DETACH_BPF, TracePoint
     from pyebpf.syscall import bpf, close, mmap, poll, setsockopt, unpin
 
 _HOME = {
+    "Capture": "pyebpf.sources.pcap",
     "Collection": "pyebpf.objects.collection",
     "CollectionSpec": "pyebpf.loader",
     "Link": "pyebpf.objects.link",
     "Map": "pyebpf.objects.map",
+    "PacketBatch": "pyebpf.sources.packets",
     "Program": "pyebpf.objects.program",
     "SO_ATTACH_BPF": "pyebpf.sources.targets",
     "SO_DETACH_BPF": "pyebpf.sources.targets",
@@ -42,6 +46,7 @@ _HOME = {
     "format_stack": "pyebpf.sources.stacks",
     "load": "pyebpf.objects.collection",
     "mmap": "pyebpf.syscall",
+    "open_capture": "pyebpf.sources.pcap",
     "poll": "pyebpf.syscall",
     "setsockopt": "pyebpf.syscall",
     "symbol": "pyebpf.sources.symbols",
@@ -54,12 +59,14 @@ __all__ = [
     "SO_DETACH_BPF",
     "AsmError",
     "BtfError",
+    "Capture",
     "Collection",
     "CollectionSpec",
     "Error",
     "Link",
     "Map",
     "ObjectError",
+    "PacketBatch",
     "Program",
     "TracePoint",
     "Verdict",
@@ -70,6 +77,7 @@ __all__ = [
     "format_stack",
     "load",
     "mmap",
+    "open_capture",
     "poll",
     "setsockopt",
     "symbol",

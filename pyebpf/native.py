@@ -2,9 +2,11 @@
 
 from pyebpf._core import (
     Caller,
+    NativeCapture,
     NativeMap,
     NativeProg,
     NativePump,
+    WindowBytes,
     called_directly,
     copy_from_user,
     copy_to_user,
@@ -19,9 +21,11 @@ from pyebpf._core import (
 
 __all__ = [
     "Caller",
+    "NativeCapture",
     "NativeMap",
     "NativeProg",
     "NativePump",
+    "WindowBytes",
     "called_directly",
     "copy_from_user",
     "copy_to_user",

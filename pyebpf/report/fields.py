@@ -1,8 +1,8 @@
 """Keys and values of maps for people and for JSON, by their BTF types.
 
-What a field is meant to show is read off its type and name: `__be16` is a number in network order, `__be32` named
-as an address (addr, src, dst, ip) a dotted quad, 16 bytes so named an IPv6 address (an IPv4 one where all but the
-first four are zero), an array of 6 bytes so named or named mac a MAC address.
+What a field is meant to show is read off its type and name: `__be16` is a number in network order, 4 bytes named as an
+address (addr, src, dst, ip) a dotted quad, 16 bytes so named an IPv6 address (an IPv4 one where all but the first four
+are zero), an array of 6 bytes so named or named mac a MAC address, and a protocol or family a name where it has one.
 """
 
 import ipaddress
@@ -18,6 +18,13 @@ from pyebpf.btf.types import MODIFIERS, Kind
 from pyebpf.errors import ObjectError
 
 ADDRESS = re.compile(r"(^|_|[sd])(addrs?|src|dst|ip|mac)($|_|\d)")
+PROTOCOLS = {
+    1: "ICMP", 4: "IPIP", 6: "TCP", 17: "UDP", 33: "DCCP", 41: "IPv6", 47: "GRE", 50: "ESP", 51: "AH", 58: "ICMPv6",
+    132: "SCTP", 136: "UDP-Lite",
+}  # fmt: skip
+"""IANA's protocol numbers."""
+FAMILIES = {0x0800: "IPv4", 0x86DD: "IPv6", 2: "IPv4", 10: "IPv6"}
+"""EtherTypes, and AF_INET and AF_INET6 of Linux."""
 Show = Callable[[Any], str]
 
 
@@ -41,6 +48,18 @@ def _names_of(btf: Btf, type_id: int) -> list[str]:
 
 def _quad(value: Any) -> str:
     return str(ipaddress.IPv4Address(int(value).to_bytes(4, "little")))
+
+
+def _quad_host(value: Any) -> str:
+    return str(ipaddress.IPv4Address(int(value)))
+
+
+def _protocol(value: Any) -> str:
+    return PROTOCOLS.get(int(value), str(int(value)))
+
+
+def _family(value: Any) -> str:
+    return FAMILIES.get(int(value), str(int(value)))
 
 
 def _address16(value: Any) -> str:
@@ -69,13 +88,20 @@ def _show(btf: Btf, type_id: int, name: str) -> Show:
     t = btf.resolve(type_id)
     if "__be16" in types:
         return _be16
-    if t.kind is Kind.INT and t.size == 4 and ("__be32" in types or named):
+    if t.kind is Kind.INT and t.size == 4 and "__be32" in types:
         return _quad if named else _be32
+    if t.kind is Kind.INT and t.size == 4 and named:
+        return _quad_host
+    if t.kind is Kind.INT and name in BY_NAME:
+        return BY_NAME[name]
     if t.kind is Kind.ARRAY and named:
         size = t.count * (btf.resolve(t.type).size or 0)
         if size in (6, 16):
             return _mac if size == 6 else _address16
     return plain
+
+
+BY_NAME: dict[str, Show] = {"protocol": _protocol, "ip_proto": _protocol, "proto": _protocol, "family": _family}
 
 
 def plain(value: Any) -> str:

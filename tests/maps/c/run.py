@@ -10,6 +10,8 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 CSRC = HERE.parents[2] / "csrc"
 CORE = ("epoch.c", "alloc.c", "hash.c", "hashtab.c", "hashtab_slab.c", "hashtab_scan.c")
+DENSE = "-DENTRIES_PER_10_BUCKETS=108"
+"""Tables nearly full, so that entries overflow their buckets and insert beyond them."""
 SANITIZERS = {"none": [], "thread": ["-fsanitize=thread"], "address": ["-fsanitize=address,undefined"]}
 
 
@@ -18,10 +20,19 @@ def programs() -> list[str]:
     return sorted(path.stem for path in HERE.glob("*.c"))
 
 
-def build(name: str, sanitizer: str, into: pathlib.Path) -> pathlib.Path:
+def build(name: str, sanitizer: str, into: pathlib.Path, *, dense: bool = False) -> pathlib.Path:
     """Compile one program together with the core it stresses; the executable's path."""
-    out = into / f"{name}-{sanitizer}"
-    flags = ["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", *SANITIZERS[sanitizer]]
+    out = into / f"{name}-{sanitizer}{'-dense' if dense else ''}"
+    flags = [
+        "-std=gnu11",
+        "-O2",
+        "-g",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        *SANITIZERS[sanitizer],
+        *([DENSE] if dense else []),
+    ]
     sources = [str(HERE / f"{name}.c"), *(str(CSRC / c) for c in CORE)]
     cc = os.environ.get("CC", "gcc")
     subprocess.run([cc, *flags, f"-I{CSRC}", f"-I{HERE}", *sources, "-o", str(out), "-lpthread"], check=True)
@@ -52,7 +63,8 @@ def main() -> int:
     if not shutil.which(os.environ.get("CC", "gcc")):
         sys.exit("no C compiler")
     for name in args.names:
-        print(run(build(name, args.sanitizer, into), args.seconds), end="", flush=True)
+        for dense in (False, True):
+            print(run(build(name, args.sanitizer, into, dense=dense), args.seconds), end="", flush=True)
     return 0
 
 

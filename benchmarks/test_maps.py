@@ -30,7 +30,7 @@ def test_operation(benchmark: Any, case: MapCase) -> None:
     benchmark.pedantic(bench.ns, args=(case.op, RUN, 1), rounds=5, warmup_rounds=1)
     benchmark.extra_info["ns_per_run"] = bench.ns(case.op, RUN, 5)
     if linux_works():
-        here, linux = compare(case, (case.op,), rounds=5)[case.op]
+        here, linux = compare(case, (case.op,))[case.op]
         benchmark.extra_info.update(ns=round(here, 2), linux_ns=round(linux, 2), ratio=round(here / linux, 3))
 
 

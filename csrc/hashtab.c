@@ -462,6 +462,22 @@ static int replace(struct hashtab *ht, struct hashtab_pos *pos, const void *key,
 	return 0;
 }
 
+/* The common case alone and short, so that a processor has several of them under way: values of up to 8 bytes, the
+ * key there. */
+#define DEFINE_UPDATE_SMALL(name, size)                                                                                \
+	int name(struct hashtab *ht, const void *key, const void *value, uint64_t flags)                               \
+	{                                                                                                              \
+		struct hashtab_pos pos;                                                                                \
+                                                                                                                       \
+		if (likely(!(flags & HASHTAB_NOEXIST) && find(ht, key, size, hash_key(ht, key, size), &pos) &&         \
+			   store_small(ht, &pos, value)))                                                              \
+			return 0;                                                                                      \
+		return hashtab_update(ht, key, value, flags, 0);                                                       \
+	}
+DEFINE_UPDATE_SMALL(hashtab_update_small_4, 4)
+DEFINE_UPDATE_SMALL(hashtab_update_small_8, 8)
+DEFINE_UPDATE_SMALL(hashtab_update_small_16, 16)
+
 int hashtab_update(struct hashtab *ht, const void *key, const void *value, uint64_t flags, uint32_t cpu)
 {
 	uint64_t hash = hash_key(ht, key, ht->key_size);

@@ -112,6 +112,10 @@ uint32_t hashtab_find(const struct hashtab *ht, const void *key, struct hashtab_
  * element), -EAGAIN. */
 #define HASHTAB_ALL_CPUS UINT32_MAX
 int hashtab_update(struct hashtab *ht, const void *key, const void *value, uint64_t flags, uint32_t cpu);
+/* The same for values of up to 8 bytes that are not per CPU, by key size. */
+int hashtab_update_small_4(struct hashtab *ht, const void *key, const void *value, uint64_t flags);
+int hashtab_update_small_8(struct hashtab *ht, const void *key, const void *value, uint64_t flags);
+int hashtab_update_small_16(struct hashtab *ht, const void *key, const void *value, uint64_t flags);
 /* 0, -ENOENT, -EAGAIN. */
 int hashtab_delete(struct hashtab *ht, const void *key);
 /* Removes the entry; *value gets its value, all vCPUs' where per CPU.  0, -ENOENT, -EAGAIN. */

@@ -63,6 +63,16 @@ static int hash_update(struct ebpf_map *map, const void *key, const void *value,
 	return hashtab_update(table(map), key, value, flags, HASHTAB_ALL_CPUS);
 }
 
+/* Values of up to 8 bytes. */
+#define DEFINE_UPDATE_SMALL(size)                                                                                      \
+	static int hash_update_small_##size(struct ebpf_map *map, const void *key, const void *value, uint64_t flags)  \
+	{                                                                                                              \
+		return flags > HASHTAB_EXIST ? -EINVAL : hashtab_update_small_##size(table(map), key, value, flags);   \
+	}
+DEFINE_UPDATE_SMALL(4)
+DEFINE_UPDATE_SMALL(8)
+DEFINE_UPDATE_SMALL(16)
+
 static int hash_update_cpu(struct ebpf_map *map, const void *key, const void *value, uint64_t flags, uint32_t cpu)
 {
 	if (flags > HASHTAB_EXIST)
@@ -131,31 +141,39 @@ static void hash_destroy(struct ebpf_map *map)
 	free(container_of(map, struct map_hash, map));
 }
 
-#define HASH_OPS(lookup_fn)                                                                                            \
-	.check = hash_check, .create = hash_create, .destroy = hash_destroy, .lookup = lookup_fn,                      \
-	.update = hash_update, .erase = hash_erase, .next = hash_next, .user_lookup = hash_user_lookup,                \
-	.user_update = hash_update, .next_key = hash_next_key, .lookup_and_erase = hash_lookup_and_erase,              \
-	.read = hash_read, .drain = hash_drain, .count = hash_count, .inline_kind = MAP_INLINE_NONE
+#define HASH_OPS(lookup_fn, update_fn)                                                                                 \
+	.check = hash_check, .create = hash_create, .destroy = hash_destroy, .lookup = lookup_fn, .update = update_fn, \
+	.erase = hash_erase, .next = hash_next, .user_lookup = hash_user_lookup, .user_update = update_fn,             \
+	.next_key = hash_next_key, .lookup_and_erase = hash_lookup_and_erase, .read = hash_read, .drain = hash_drain,  \
+	.count = hash_count, .inline_kind = MAP_INLINE_NONE
 
-#define HASH_ROW(lookup_fn) { .type = BPF_MAP_TYPE_HASH, .name = "hash", HASH_OPS(lookup_fn) }
+#define HASH_ROW(lookup_fn, update_fn) { .type = BPF_MAP_TYPE_HASH, .name = "hash", HASH_OPS(lookup_fn, update_fn) }
 #define PERCPU_ROW(lookup_fn)                                                                                          \
-	{ .type = BPF_MAP_TYPE_PERCPU_HASH, .name = "percpu_hash", .update_cpu = hash_update_cpu, HASH_OPS(lookup_fn) }
+	{ .type = BPF_MAP_TYPE_PERCPU_HASH,                                                                            \
+	  .name = "percpu_hash",                                                                                       \
+	  .update_cpu = hash_update_cpu,                                                                               \
+	  HASH_OPS(lookup_fn, hash_update) }
 
-const struct map_ops map_hash_ops = HASH_ROW(hash_lookup);
+const struct map_ops map_hash_ops = HASH_ROW(hash_lookup, hash_update);
 const struct map_ops map_percpu_hash_ops = PERCPU_ROW(hash_lookup);
 
-/* The rows of maps whose key size has a lookup of its own: [per CPU][4, 8, 16]. */
-static const struct map_ops sized_ops[2][3] = {
-	{ HASH_ROW(hash_lookup_4), HASH_ROW(hash_lookup_8), HASH_ROW(hash_lookup_16) },
+/* The rows of maps whose key size has functions of its own: 4, 8, 16. */
+static const struct map_ops sized_ops[][3] = {
+	{ HASH_ROW(hash_lookup_4, hash_update), HASH_ROW(hash_lookup_8, hash_update),
+	  HASH_ROW(hash_lookup_16, hash_update) },
 	{ PERCPU_ROW(hash_lookup_4), PERCPU_ROW(hash_lookup_8), PERCPU_ROW(hash_lookup_16) },
+	{ HASH_ROW(hash_lookup_4, hash_update_small_4), HASH_ROW(hash_lookup_8, hash_update_small_8),
+	  HASH_ROW(hash_lookup_16, hash_update_small_16) },
 };
 
-static const struct map_ops *hash_ops_for(uint32_t key_size, bool percpu)
+static const struct map_ops *hash_ops_for(const struct map_attr *attr, bool percpu)
 {
-	switch (key_size) {
-	case 4: return &sized_ops[percpu][0];
-	case 8: return &sized_ops[percpu][1];
-	case 16: return &sized_ops[percpu][2];
+	const struct map_ops *sized = sized_ops[percpu ? 1 : attr->value_size <= 8 ? 2 : 0];
+
+	switch (attr->key_size) {
+	case 4: return &sized[0];
+	case 8: return &sized[1];
+	case 16: return &sized[2];
 	default: return percpu ? &map_percpu_hash_ops : &map_hash_ops;
 	}
 }
@@ -177,7 +195,7 @@ static int hash_create(const struct map_attr *attr, struct ebpf_map **out, struc
 		return ebpf_fail(err, -ENOMEM, -1, "no address space for %u entries of %u + %u bytes",
 				 attr->max_entries, attr->key_size, attr->value_size);
 	}
-	map_init(&hash->map, hash_ops_for(attr->key_size, percpu), attr);
+	map_init(&hash->map, hash_ops_for(attr, percpu), attr);
 	hash->map.user_value_size = hashtab_user_value_size(&hash->table);
 	hash->map.cpu_stride = hash->table.cpu_stride;
 	*out = &hash->map;

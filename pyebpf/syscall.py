@@ -299,10 +299,10 @@ def bpf_map_freeze(fd: int, *, backend: str = "user") -> None:
     bpf(Cmd.MAP_FREEZE, _pack(Cmd.MAP_FREEZE, map_fd=fd), backend=backend)
 
 
-Program = Readable | Sequence[Insn | Sequence[Insn]]
+Insns = Readable | Sequence[Insn | Sequence[Insn]]
 
 
-def _code(insns: Program) -> bytes:
+def _code(insns: Insns) -> bytes:
     """Instructions as bytes; the two slots of a 64-bit constant may be a list of their own."""
     if isinstance(insns, (bytes, bytearray, memoryview)):
         return bytes(insns)
@@ -314,7 +314,7 @@ def _code(insns: Program) -> bytes:
 
 def bpf_prog_load(
     prog_type: int,
-    insns: Program,
+    insns: Insns,
     license: str = "GPL",
     *,
     name: str = "",

@@ -131,14 +131,20 @@ def _with_debug_info(call: Call, args: LoadArgs) -> LoadArgs:
     btf, _ = call.rt.fds.peek(call["prog_btf_fd"], BtfObj)
     func_bytes = line_bytes = b""
     if call["func_info_cnt"]:
-        func_bytes = debuginfo.read_records(
-            call["func_info"], call["func_info_cnt"], call["func_info_rec_size"], FUNC_INFO_SIZE, "func info"
-        )
+        func_bytes = _records(call, "func_info", FUNC_INFO_SIZE, "func info")
     if call["line_info_cnt"]:
-        line_bytes = debuginfo.read_records(
-            call["line_info"], call["line_info_cnt"], call["line_info_rec_size"], LINE_INFO_SIZE, "line_info"
-        )
+        line_bytes = _records(call, "line_info", LINE_INFO_SIZE, "line_info")
     return replace(args, btf=btf, debug=debuginfo.from_bytes(func_bytes, line_bytes, btf, args.insns))
+
+
+def _records(call: Call, member: str, known: int, what: str) -> bytes:
+    """func_info or line_info; for records with unknown members the caller learns how many bytes are known."""
+    try:
+        return debuginfo.read_records(call[member], call[f"{member}_cnt"], call[f"{member}_rec_size"], known, what)
+    except VerifierError as exc:
+        if exc.errno == errno.E2BIG:
+            call.put(f"{member}_rec_size", known)
+        raise
 
 
 def _write_log(call: Call, text: str) -> None:

@@ -11,6 +11,20 @@ from pyebpf.runtime.state import Runtime
 from pyebpf.spec import kinds
 from pyebpf.spec.kinds import MapType
 
+_INDEXED = (MapType.ARRAY, MapType.PERCPU_ARRAY)
+_TYPELESS = (
+    MapType.PERF_EVENT_ARRAY,
+    MapType.CGROUP_ARRAY,
+    MapType.STACK_TRACE,
+    MapType.ARRAY_OF_MAPS,
+    MapType.HASH_OF_MAPS,
+    MapType.DEVMAP,
+    MapType.DEVMAP_HASH,
+    MapType.SOCKMAP,
+    MapType.SOCKHASH,
+    MapType.CPUMAP,
+    MapType.XSKMAP,
+)
 _NEVER_INNER = (
     MapType.PROG_ARRAY,
     MapType.STRUCT_OPS,
@@ -67,7 +81,10 @@ def set_inner(obj: MapObj, inner: MapObj) -> None:
 
 
 def set_btf(obj: MapObj, btf: BtfObj) -> None:
-    """Give keys and values their types, and take a reference of `btf`; EINVAL when the sizes differ."""
+    """Give keys and values their types, and take a reference of `btf`.
+
+    EINVAL when the sizes differ, or without a key's type where one is wanted; ENOTSUPP for kinds that take no types.
+    """
     args = obj.args
     for what, type_id, size in (
         ("key", args.btf_key_type_id, args.key_size),
@@ -78,6 +95,15 @@ def set_btf(obj: MapObj, btf: BtfObj) -> None:
         seen = btf.size_of(type_id)
         if seen != size:
             raise Error(errno.EINVAL, f"BTF type {type_id} of the {what} has {seen} bytes, the map {size}")
+    if obj.type in _TYPELESS:
+        raise Error(ENOTSUPP, f"{obj.type.name} maps take no BTF types")
+    if not args.btf_key_type_id:
+        # Global variables: one value, whose type is a whole section.
+        data = obj.type == MapType.ARRAY and obj.max_entries == 1 and btf.is_section(args.btf_value_type_id)
+        if not data and obj.type != MapType.BLOOM_FILTER:
+            raise Error(errno.EINVAL, f"a {obj.type.name} map with a value type needs a key type")
+    elif obj.type in _INDEXED and not btf.is_u32(args.btf_key_type_id):
+        raise Error(errno.EINVAL, f"keys of {obj.type.name} maps are 32-bit integers, BTF type differs")
     btf.get()
     obj.btf = btf
 

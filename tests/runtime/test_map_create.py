@@ -2,7 +2,9 @@
 
 import pytest
 
+from pyebpf import CollectionSpec
 from pyebpf.spec.kinds import Cmd, MapType
+from tests.objects import build
 from tests.runtime.duo import Side, create, same
 
 BASE: dict[MapType, tuple[int, int, int, int]] = {
@@ -64,6 +66,36 @@ def test_sizes_and_flags(kind: MapType) -> None:
             side.note(f"{kind.name} key {k} value {v} entries {e} flags {f:#x}", result)
             if result > 0:
                 side.close(result)
+
+    same(script)
+
+
+def test_btf_types_of_every_kind() -> None:
+    spec = CollectionSpec.load(build.zig("count"), name="count")
+    assert spec.btf is not None
+    raw, counts, rodata = spec.btf.raw, spec.maps["counts"], spec.maps[".rodata"]
+    u32, u64, section = counts.key_type_id, counts.value_type_id, rodata.value_type_id
+
+    def script(side: Side) -> None:
+        btf, inner = side.fd(Cmd.BTF_LOAD, btf=side.mem(raw), btf_size=len(raw)), create(side)
+        for kind, (key, value, entries, flags) in BASE.items():
+            for key_type, value_type in ((u32, u64), (u32, u32), (0, u64), (0, u32), (0, section)):
+                data = value_type == section
+                got, _ = side.call(
+                    Cmd.MAP_CREATE,
+                    map_type=kind,
+                    key_size=key,
+                    value_size=rodata.value_size if data else value,
+                    max_entries=1 if data else entries,
+                    map_flags=flags,
+                    inner_map_fd=inner if kind in (MapType.ARRAY_OF_MAPS, MapType.HASH_OF_MAPS) else 0,
+                    btf_fd=btf,
+                    btf_key_type_id=key_type,
+                    btf_value_type_id=value_type,
+                )
+                side.note(f"{kind.name} {key_type} {value_type}", got)
+                if got > 0:
+                    side.close(got)
 
     same(script)
 

@@ -26,7 +26,8 @@ static int prog_copy(struct ebpf_prog *prog, const struct ebpf_prog_desc *desc)
 	prog->code = calloc(1, sizeof(*prog->code));
 	if (!prog->insns || !prog->maps || !prog->code)
 		return -ENOMEM;
-	memcpy(prog->insns, desc->insns, nbytes);
+	if (nbytes)
+		memcpy(prog->insns, desc->insns, nbytes);
 	for (; prog->n_maps < desc->n_maps; prog->n_maps++) {
 		prog->maps[prog->n_maps] = desc->maps[prog->n_maps];
 		map_get(prog->maps[prog->n_maps]);

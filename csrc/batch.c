@@ -9,9 +9,14 @@
 #define PREFETCH_AHEAD 16
 /* Events between two epochs. */
 
+/* Events between two looks at signals, by the caller's thread; a multiple of EBPF_BREATHE_RUNS. */
+#define SIGNAL_EVENTS (1u << 13)
+
 struct share {
 	struct ebpf_prog *prog;
 	const struct prog_batch *batch;
+	bool *stop; /* atomic, shared: some share failed */
+	bool caller;
 	uint64_t begin, end;
 	uint64_t failed;
 	int rc;
@@ -59,6 +64,18 @@ static int run_one(const struct share *share, struct packet_frame *frame, struct
 	return run->error;
 }
 
+/* False when the batch is to end here. */
+static bool between(struct share *share, struct ebpf_run *run, uint64_t i)
+{
+	ebpf_run_breathe(run);
+	if (share->caller && i % SIGNAL_EVENTS == SIGNAL_EVENTS - 1 && ebpf_interrupted()) {
+		share->rc = -EINTR;
+		share->failed = i;
+		__atomic_store_n(share->stop, true, __ATOMIC_RELAXED);
+	}
+	return !__atomic_load_n(share->stop, __ATOMIC_RELAXED);
+}
+
 static void run_share(struct share *share)
 {
 	const struct prog_batch *batch = share->batch;
@@ -71,11 +88,12 @@ static void run_share(struct share *share)
 	for (uint64_t i = share->begin; i < share->end; i++) {
 		if (i + PREFETCH_AHEAD < share->end)
 			prefetch(batch, i + PREFETCH_AHEAD);
-		if (i % EBPF_BREATHE_RUNS == EBPF_BREATHE_RUNS - 1)
-			ebpf_run_breathe(&run);
+		if (i % EBPF_BREATHE_RUNS == EBPF_BREATHE_RUNS - 1 && !between(share, &run, i))
+			break;
 		share->rc = run_one(share, &frame, &run, i);
 		if (unlikely(share->rc)) {
 			share->failed = i;
+			__atomic_store_n(share->stop, true, __ATOMIC_RELAXED);
 			break;
 		}
 	}
@@ -109,6 +127,7 @@ int prog_run_batch(struct ebpf_prog *prog, const struct prog_batch *batch, uint3
 {
 	uint64_t step;
 	struct share *shares;
+	bool stop = false;
 	int rc;
 
 	if (threads > batch->n)
@@ -120,7 +139,7 @@ int prog_run_batch(struct ebpf_prog *prog, const struct prog_batch *batch, uint3
 	for (uint32_t k = 0; k < threads; k++) {
 		uint64_t begin = k * step, end = begin + step;
 
-		shares[k] = (struct share){ .prog = prog, .batch = batch };
+		shares[k] = (struct share){ .prog = prog, .batch = batch, .stop = &stop, .caller = !k };
 		shares[k].begin = begin < batch->n ? begin : batch->n;
 		shares[k].end = end < batch->n ? end : batch->n;
 	}

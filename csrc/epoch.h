@@ -94,7 +94,7 @@ static inline void epoch_refresh(void)
 	struct epoch_slot *slot = epoch_self;
 
 	if (slot->depth == 1 && __atomic_load_n(&slot->state, __ATOMIC_RELAXED) >> 1 !=
-					__atomic_load_n(&epoch_domain.epoch, __ATOMIC_RELAXED)) {
+				    __atomic_load_n(&epoch_domain.epoch, __ATOMIC_RELAXED)) {
 		epoch_exit();
 		epoch_enter();
 	}

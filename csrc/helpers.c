@@ -76,6 +76,8 @@ EBPF_HELPER(get_prandom_u32)
 
 /* Linux's BPF_MAX_LOOPS. */
 #define MAX_LOOPS (8u * 1024 * 1024)
+/* Turns between two looks at signals. */
+#define LOOP_SLICE (1u << 18)
 
 /* loop(n, callback, context, flags): callback(i, context) until it returns other than 0. */
 EBPF_HELPER(loop)
@@ -93,6 +95,8 @@ EBPF_HELPER(loop)
 			return 0;
 		if (stop)
 			return i + 1;
+		if (unlikely(i % LOOP_SLICE == LOOP_SLICE - 1) && ebpf_interrupted())
+			run->error = -EINTR;
 	}
 	return i;
 }

@@ -140,9 +140,15 @@ void ebpf_set_signal_check(int (*check)(void))
 	__atomic_store_n(&runtime.signal_check, check, __ATOMIC_RELAXED);
 }
 
-bool ebpf_budget_refill(struct ebpf_run *run)
+bool ebpf_interrupted(void)
 {
 	int (*check)(void) = __atomic_load_n(&runtime.signal_check, __ATOMIC_RELAXED);
+
+	return check && check();
+}
+
+bool ebpf_budget_refill(struct ebpf_run *run)
+{
 	uint64_t slice = run->budget_rest < EBPF_BUDGET_SLICE ? run->budget_rest : EBPF_BUDGET_SLICE;
 
 	if (run->error)
@@ -151,7 +157,7 @@ bool ebpf_budget_refill(struct ebpf_run *run)
 		run->error = -EDQUOT;
 		return false;
 	}
-	if (check && check()) {
+	if (ebpf_interrupted()) {
 		run->error = -EINTR;
 		return false;
 	}

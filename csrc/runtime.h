@@ -71,6 +71,9 @@ int64_t ebpf_ld_abs(const void *skb, int32_t off, uint32_t nbytes);
 /* Fixed when the runtime starts. */
 uint32_t ebpf_nr_vcpus(void);
 
+/* For long loops, now and then: true when a signal's handler wants them ended (-EINTR). */
+bool ebpf_interrupted(void);
+
 /* Takes a vCPU for this thread and enters an epoch; waits when all are busy, so never call it with the GIL held
  * unless ebpf_run_try_begin failed. */
 void ebpf_run_begin(struct ebpf_run *run);

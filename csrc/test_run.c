@@ -16,6 +16,8 @@
 #define MAX_WIRE_LEN 65536
 #define MAX_GSO_SEGS 65535
 #define MAX_META     252
+/* Runs between two looks at signals. */
+#define REPEAT_SLICE (1u << 13)
 #define ETH_P_IP     0x0008
 #define ETH_P_IPV6   0xdd86
 
@@ -39,6 +41,10 @@ static int run_times(struct ebpf_prog *prog, void *r1, struct prog_test *test)
 	for (uint32_t i = 0; i < repeat && !run.error; i++) {
 		if (i % EBPF_BREATHE_RUNS == EBPF_BREATHE_RUNS - 1)
 			ebpf_run_breathe(&run);
+		if (i % REPEAT_SLICE == REPEAT_SLICE - 1 && ebpf_interrupted()) {
+			run.error = -EINTR;
+			break;
+		}
 		prog_run_next(&run, prog);
 		r0 = prog_invoke(prog, r1, test->nbytes, &run);
 	}

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import signal
 import threading
 
 import numpy as np
@@ -147,6 +148,28 @@ def test_an_unverified_program_gets_the_memory_itself(engine: int) -> None:
     assert fixed == b"\x03\x00\x00"
     assert prog.run_batch([memory, memory]).tolist() == [(3 << 40) + 3] * 2
     assert prog.test_run(fixed)[:2] == ((3 << 40) + 3, b"\x03\x07\x00")
+
+
+def test_a_signal_ends_a_long_batch(engine: int) -> None:
+    class Stop(Exception):
+        pass
+
+    def handler(*_: object) -> None:
+        raise Stop
+
+    slow = "r0 = 0\n again: r0 += 1\n if r0 < 2000 goto again\n exit"
+    prog = load_native(slow, ProgType.XDP, engine=engine)
+    old = signal.signal(signal.SIGALRM, handler)
+    try:
+        for run in (
+            lambda: prog.run_batch(np.zeros((20_000_000, 1), np.uint8), threads=2),
+            lambda: prog.test_run(bytes(64), repeat=20_000_000),
+        ):
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            with pytest.raises(Stop):
+                run()
+    finally:
+        signal.signal(signal.SIGALRM, old)
 
 
 def test_statistics_count_runs_while_enabled() -> None:

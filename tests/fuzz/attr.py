@@ -16,11 +16,13 @@ import time
 import traceback
 
 import pyebpf.syscall as sc
+from pyebpf import CollectionSpec
 from pyebpf.isa.asm import assemble
 from pyebpf.isa.insn import encode
 from pyebpf.runtime.state import runtime
 from pyebpf.spec.attr import ATTR, ATTR_SIZE, Layout
 from pyebpf.spec.kinds import Cmd, MapType, ProgType
+from tests.objects import build
 
 ARENA = 1 << 20
 MAX_FDS = 64
@@ -107,6 +109,9 @@ class Walk:
         self.sentinel = sc.bpf_create_map(MapType.HASH, 4, 8, 4, name="sentinel")
         sc.bpf_update_elem(self.sentinel, b"keep", b"as it is")
         self.steps = self.accepted = 0
+        spec = CollectionSpec.load(build.zig("count"))
+        assert spec.btf is not None
+        self.btf = spec.btf.raw
 
     def member(self, name: str, size: int) -> int:
         """A value for a member of attr."""
@@ -143,7 +148,18 @@ class Walk:
             self.arena.write(4000, b"GPL\0")
             log = {"log_level": 1, "log_size": rng.choice((16, 4096)), "log_buf": here} if rng.random() < 0.5 else {}
             kind = rng.choice((ProgType.SOCKET_FILTER, ProgType.XDP, ProgType.SCHED_CLS))
+            if rng.random() < 0.3:  # Debug information, mostly wrong.
+                self.arena.write(4096, struct.pack("<II", 0, rng.randrange(30)) + bytes(8))
+                self.arena.write(4200, struct.pack("<IIII", 0, rng.randrange(99), rng.randrange(99), 1024) * 2)
+                log |= {"prog_btf_fd": fd, "func_info": start + 4096, "func_info_cnt": 1, "func_info_rec_size": 8}
+                log |= {"line_info": start + 4200, "line_info_cnt": rng.randrange(3), "line_info_rec_size": 16}
             return {"prog_type": kind, "insn_cnt": len(code) // 8, "insns": start, "license": start + 4000, **log}
+        if cmd == Cmd.BTF_LOAD:
+            blob = bytearray(self.btf)
+            for _ in range(rng.choice((0, 1, 2))):
+                blob[rng.randrange(len(blob))] = rng.randrange(256)
+            self.arena.write(8192, bytes(blob))
+            return {"btf": start + 8192, "btf_size": len(blob)}
         if cmd == Cmd.PROG_TEST_RUN:
             return {"prog_fd": fd, "data_in": here, "data_size_in": 64, "data_out": here, "data_size_out": 64}
         if cmd == Cmd.MAP_GET_NEXT_KEY:

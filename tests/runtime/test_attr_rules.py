@@ -2,11 +2,14 @@
 
 import ctypes
 import errno
+import os
+import struct
 
 import numpy as np
 import pytest
 
 import pyebpf.syscall as sc
+from pyebpf import Map
 from pyebpf.spec.attr import ATTR, ATTR_SIZE
 from pyebpf.spec.kinds import Cmd
 from tests.runtime.duo import Side, create, same
@@ -110,3 +113,43 @@ def test_errors_name_what_was_seen() -> None:
         sc.bpf(0, bytearray(168) + b"\1")
     with pytest.raises(ValueError, match="backend"):
         sc.bpf(0, bytearray(168), backend="moon")
+
+
+def refuse_process_vm() -> None:
+    """A seccomp filter for this process: process_vm_readv and process_vm_writev are EPERM, as in some sandboxes."""
+    load_nr, jump_equal, ret = 0x20, 0x15, 0x06
+    filters = b"".join(
+        struct.pack("<HBBI", *row)
+        for row in (
+            (load_nr, 0, 0, 0),
+            (jump_equal, 1, 0, 310),
+            (jump_equal, 0, 1, 311),
+            (ret, 0, 0, 0x00050000 | errno.EPERM),
+            (ret, 0, 0, 0x7FFF0000),
+        )
+    )
+    code = ctypes.create_string_buffer(filters)
+    program = struct.pack("<HxxxxxxQ", 5, ctypes.addressof(code))
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.prctl(38, 1, 0, 0, 0) == 0  # PR_SET_NO_NEW_PRIVS
+    assert libc.prctl(22, 2, ctypes.c_char_p(program), 0, 0) == 0  # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
+
+
+def test_where_the_kernel_refuses_to_copy_bpf_says_enosys_and_objects_work_on() -> None:
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            refuse_process_vm()
+            with Map.create("hash", "u4", "u4", 4) as m:
+                m[1] = 2
+                assert m[1] == 2
+                key = ctypes.c_uint32(1)
+                attr = ATTR[Cmd.MAP_LOOKUP_ELEM].pack(map_fd=m.fd, key=ctypes.addressof(key), value=0)
+                try:
+                    sc.bpf(Cmd.MAP_LOOKUP_ELEM, attr)
+                except OSError as exc:
+                    code = 0 if exc.errno == errno.ENOSYS else 3
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -2,6 +2,7 @@
 
 import errno
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 
 import pyebpf
 from pyebpf import Collection, CollectionSpec, Map
+from pyebpf.spec.collection import PIN_BY_NAME, CollectionContents, MapSpec, Named
+from pyebpf.spec.kinds import MapType
 from tests import require
 from tests.objects import build
 
@@ -83,6 +86,34 @@ def test_a_map_may_be_given(backend: str, count: bytes) -> None:
             assert shared[0x800] == 2
     with Map.create("hash", "u4", "u4", 1024, backend=backend) as wrong:
         assert errno_of(Collection.load, count, maps={"counts": wrong}, backend=backend) == errno.EINVAL
+
+
+def pinned_by_name(raw: bytes) -> CollectionContents:
+    """The object with its hash map marked `__uint(pinning, LIBBPF_PIN_BY_NAME)`."""
+    spec = CollectionSpec.load(raw, name="count")
+    maps = {n: replace(m, pinning=PIN_BY_NAME) if n == "counts" else m for n, m in spec.maps.items()}
+    return replace(spec, maps=Named(maps))
+
+
+def test_maps_pinned_by_name_are_shared(count: bytes, tmp_path: Path) -> None:
+    spec = pinned_by_name(count)
+    assert errno_of(Collection.load, spec) == errno.EINVAL
+    with Collection.load(spec, pin_path=tmp_path) as one:
+        one.programs["count"](IPV4)
+    with Collection.load(spec, pin_path=tmp_path) as two:
+        two.programs["count"](IPV4)
+        assert two.maps["counts"][0x800] == 2
+    pyebpf.unpin(tmp_path / "counts")
+
+
+def test_prog_array_is_filled_as_the_object_says(backend: str, count: bytes) -> None:
+    spec = CollectionSpec.load(count, name="count")
+    jumps = MapSpec("jumps", MapType.PROG_ARRAY, 4, 4, 4, slots=((1, "count"), (3, "not loaded")))
+    with Collection.load(replace(spec, maps=Named({**spec.maps, "jumps": jumps})), backend=backend) as coll:
+        filled = coll.maps["jumps"]
+        assert int.from_bytes(filled[1], "little") == coll.programs["count"].id
+        assert 0 not in filled
+        assert 3 not in filled
 
 
 def test_nothing_is_left_after_closing_or_failing(count: bytes) -> None:

@@ -17,19 +17,32 @@ static void step(int sig, siginfo_t *info, void *context)
 	counted += rip >= first && rip < end;
 }
 
-/* Calls fn(r1, r2); instructions executed in [code, code + nbytes), R0 in *r0. */
-uint64_t step_count(uint64_t (*fn)(uint64_t, uint64_t), uint64_t r1, uint64_t r2, uint64_t code, uint64_t nbytes,
-		    uint64_t *r0)
+static struct sigaction old;
+
+/* From here to step_end this thread's instructions in [code, code + nbytes) are counted. */
+void step_begin(uint64_t code, uint64_t nbytes)
 {
-	struct sigaction action = { .sa_sigaction = step, .sa_flags = SA_SIGINFO }, old;
+	struct sigaction action = { .sa_sigaction = step, .sa_flags = SA_SIGINFO };
 
 	first = code;
 	end = code + nbytes;
 	counted = 0;
 	sigaction(SIGTRAP, &action, &old);
 	__asm__ volatile("pushfq; orq %0, (%%rsp); popfq" ::"i"(TRAP_FLAG) : "cc", "memory");
-	*r0 = fn(r1, r2);
+}
+
+uint64_t step_end(void)
+{
 	__asm__ volatile("pushfq; andq %0, (%%rsp); popfq" ::"i"(~TRAP_FLAG) : "cc", "memory");
 	sigaction(SIGTRAP, &old, NULL);
 	return counted;
+}
+
+/* Calls fn(r1, r2), counting; R0 in *r0. */
+uint64_t step_count(uint64_t (*fn)(uint64_t, uint64_t), uint64_t r1, uint64_t r2, uint64_t code, uint64_t nbytes,
+		    uint64_t *r0)
+{
+	step_begin(code, nbytes);
+	*r0 = fn(r1, r2);
+	return step_end();
 }

@@ -274,7 +274,27 @@ static uint32_t match_load(struct jit *jit, const struct ebpf_dinsn *in)
 	return n ? n : match_load_be(jit, in);
 }
 
+/* r = K; *(base + off) = r, the last use of r: a store of K. */
+static uint32_t match_store_const(struct jit *jit, const struct ebpf_dinsn *in)
+{
+	const struct ebpf_dinsn *store = jit_ahead(jit, in, 1);
+	uint64_t value = is_wide(in) ? in->imm : (uint32_t)in->imm;
+	unsigned size = jit_rule_of(store)->size;
+
+	if (jit_rule_of(store)->lower != jit_lower_store || store->src != in->dst || store->dst == in->dst ||
+	    !dead_after(jit, store, in->dst))
+		return 0;
+	/* A store of 8 bytes extends its 32 bits with sign. */
+	if (size == 8 && value != (uint64_t)(int64_t)(int32_t)value)
+		return 0;
+	x86_store_i(&jit->out, size, x86_m(jit_dst(store), store->off), (int32_t)value);
+	jit->unmade |= 1u << in->dst;
+	return 2;
+}
+
 static uint32_t (*const matchers[JIT_OP_COUNT])(struct jit *jit, const struct ebpf_dinsn *in) = {
+	[OP_MOV64_K] = match_store_const,
+	[OP_MOV32_K] = match_store_const,
 	[OP_MOV64_X] = match_mov,
 	[OP_MOV32_X] = match_mov,
 	[OP_LSH64_K] = match_shifts,

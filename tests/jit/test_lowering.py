@@ -105,6 +105,13 @@ RULES = {
     "copy, mask and compare": (
         "r0 = 1\nr2 = r1\nr2 &= 64\nif r2 == 0 goto +1\nr0 = r1\nexit", ["test dil, 0x40", "je"], ["and", "mov rsi"],
     ),
+    "store of a constant in a register": (
+        "r0 = 0\nw2 = 0xdd86\n*(u16 *)(r1 + 10) = r2\nexit", ["mov word ptr [rdi + 0xa], 0xdd86"], ["esi"],
+    ),
+    "store of a constant that 8 bytes cannot extend": (
+        "r0 = 0\nw2 = 0x80000000\n*(u64 *)(r1 + 8) = r2\nexit",
+        ["mov esi, 0x80000000", "mov qword ptr [rdi + 8], rsi"], [],
+    ),
     "zeroing 48 bytes": (
         "r0 = 0\n" + "".join(f"*(u32 *)(r1 + {n}) = r0\n" for n in range(0, 48, 4)) + "exit",
         ["xorps xmm0, xmm0"] + ["movups xmmword ptr"] * 3, ["mov dword"],

@@ -1,9 +1,9 @@
-/* Deletes that return the value, one by one and as a drain, against updates in place: every update is either in a
- * value that was taken or in the table at the end.  Writers own their keys and raise a count by one an update; a
- * taken value says how far it was, after which the writer starts over from the count it has stored. */
+/* Deletes that return the value, one by one and as a drain, against updates in place: every update is either still in
+ * the table or in the value that was taken.  Writers own their keys and raise a count by one an update; when the key
+ * is gone after an update, somebody must have taken that very count. */
 #include "harness.h"
 
-enum { WRITERS = 2, TAKERS = 2, KEYS = 128 };
+enum { WRITERS = 2, TAKERS = 2, KEYS = 4 };
 
 /* The highest count that was taken or found of each key. */
 static uint64_t highest[WRITERS * KEYS], stored[WRITERS * KEYS];
@@ -18,6 +18,20 @@ static void note(uint32_t key, uint64_t count)
 		;
 }
 
+/* The key was gone after its update to `count`: whoever took it is about to say so. */
+static void wait_taken(uint32_t key, uint64_t count)
+{
+	const struct timespec pause = { .tv_nsec = 20000 };
+
+	for (int turn = 0; turn < 50000; turn++) {
+		if (__atomic_load_n(&highest[key], __ATOMIC_RELAXED) >= count)
+			return;
+		if (turn > 100)
+			nanosleep(&pause, NULL);
+	}
+	CHECK(false, "key %u: the update to %lu is neither there nor was it taken", key, (unsigned long)count);
+}
+
 static void *writer(void *ptr)
 {
 	struct worker *w = ptr;
@@ -25,14 +39,18 @@ static void *writer(void *ptr)
 
 	while (!stopped()) {
 		uint32_t key = (uint32_t)w->id * KEYS + (uint32_t)(rnd(w) % KEYS);
-		uint64_t count = stored[key] + 1;
+		uint64_t count = stored[key] + 1, *found;
 		int rc;
 
 		epoch_enter();
 		rc = hashtab_update(ht, &key, &count, HASHTAB_ANY, 0);
+		found = hashtab_lookup(ht, &key);
+		CHECK(!found || __atomic_load_n(found, __ATOMIC_RELAXED) == count, "another value");
 		epoch_exit();
 		CHECK(rc == 0, "update gave %d", rc);
 		stored[key] = count;
+		if (!found)
+			wait_taken(key, count);
 		w->ops++;
 	}
 	return NULL;

@@ -41,6 +41,18 @@ static inline void prefetch(const struct prog_batch *batch, uint64_t i)
 	__builtin_prefetch(p + EBPF_CACHELINE);
 }
 
+static void copy_out(const struct prog_batch *batch, struct packet_frame *frame, const void *r1, size_t nbytes,
+		     uint64_t i)
+{
+	size_t left = nbytes;
+	const void *from = packet_left(frame, r1, &left);
+
+	if (batch->out)
+		memcpy(batch->out + i * batch->out_width, from, left < batch->out_width ? left : batch->out_width);
+	if (batch->out_lengths)
+		batch->out_lengths[i] = (uint32_t)left;
+}
+
 static int run_one(const struct share *share, struct packet_frame *frame, struct ebpf_run *run, uint64_t i)
 {
 	const struct prog_batch *batch = share->batch;
@@ -55,12 +67,12 @@ static int run_one(const struct share *share, struct packet_frame *frame, struct
 		return -ENOMEM;
 	prog_run_next(run, share->prog);
 	r0 = prog_invoke(share->prog, r1, nbytes, run);
+	if (batch->retvals32)
+		batch->retvals32[i] = (uint32_t)r0;
 	if (batch->retvals)
 		batch->retvals[i] = r0;
-	if (batch->keys) {
-		packet_clamp_keys(frame, nbytes);
-		memcpy(batch->keys + i * sizeof(frame->keys), &frame->keys, sizeof(frame->keys));
-	}
+	if (batch->out || batch->out_lengths)
+		copy_out(batch, frame, r1, nbytes, i);
 	return run->error;
 }
 

@@ -11,8 +11,13 @@ struct prog_batch {
 	uint64_t stride;
 	uint64_t row; /* bytes of an event without lengths; the most with lengths and without offsets */
 	uint64_t n;
-	uint64_t *retvals; /* n of R0, or NULL */
-	uint8_t *keys;     /* n times struct ebpf_flow_keys, of a flow dissector's, or NULL */
+	/* One of both, or neither: n of R0. */
+	uint64_t *retvals;
+	uint32_t *retvals32;
+	/* n rows of out_width bytes, or NULL: what each run left, as PROG_TEST_RUN's data_out, cut to fit. */
+	uint8_t *out;
+	uint64_t out_width;
+	uint32_t *out_lengths; /* n lengths before cutting, or NULL */
 };
 
 /* Event i that does not lie inside `size` bytes from base, or n when all do. */

@@ -210,6 +210,26 @@ void packet_clamp_keys(struct packet_frame *frame, size_t nbytes)
 	keys->thoff = clamp(keys->thoff, keys->nhoff, nbytes);
 }
 
+const void *packet_left(struct packet_frame *frame, const void *r1, size_t *nbytes)
+{
+	uint64_t start = frame->skb.data, end = frame->skb.data_end;
+
+	switch (frame->kind) {
+	case PACKET_FLOW:
+		packet_clamp_keys(frame, *nbytes);
+		*nbytes = sizeof(frame->keys);
+		return &frame->keys;
+	case PACKET_XDP:
+		start = frame->xdp.data_meta;
+		end = frame->xdp.data_end;
+		break;
+	case PACKET_SKB: break;
+	default: return r1;
+	}
+	*nbytes = end - start;
+	return (const void *)(uintptr_t)start;
+}
+
 int prog_run_packet(struct ebpf_prog *prog, const void *data, size_t nbytes, bool wait, uint64_t *retval)
 {
 	struct packet_frame frame;

@@ -67,6 +67,9 @@ bool packet_reserve(struct packet_frame *frame, size_t nbytes);
 void *packet_bind(struct packet_frame *frame, const void *data, size_t nbytes);
 /* After the run of a flow dissector: Linux's bounds on the offsets it left. */
 void packet_clamp_keys(struct packet_frame *frame, size_t nbytes);
+/* What a run over *nbytes left, as PROG_TEST_RUN's data_out: the packet with its metadata, a flow dissector's keys,
+ * or a raw context. */
+const void *packet_left(struct packet_frame *frame, const void *r1, size_t *nbytes);
 
 /* One whole run over one packet; raw contexts and unverified programs get the memory itself.  0 or the -errno that
  * ended the run early; -EINVAL: a raw context shorter than the program looks at; -EAGAIN: no vCPU is free, and the

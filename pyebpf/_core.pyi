@@ -89,7 +89,8 @@ class NativeProg:
         lengths: ArrayLike | None = None,
         *,
         threads: int = 1,
-        keys_out: Buffer | None = None,
+        out: Buffer | None = None,
+        out_lengths: Buffer | None = None,
     ) -> NDArray[Any]: ...
     @property
     def entry(self) -> int: ...

@@ -52,7 +52,10 @@ cdef extern from "core.h":
         uint64_t row
         uint64_t n
         uint64_t *retvals
-        uint8_t *keys
+        uint32_t *retvals32
+        uint8_t *out
+        uint64_t out_width
+        uint32_t *out_lengths
     struct prog_test:
         const void *data
         size_t nbytes
@@ -240,12 +243,13 @@ cdef class NativeProg:
         finally:
             prog_test_free(&test)
 
-    def run_batch(self, batch, offsets=None, lengths=None, *, int threads=1, keys_out=None):
+    def run_batch(self, batch, offsets=None, lengths=None, *, int threads=1, out=None, out_lengths=None):
         """Run over many events in one native call without the GIL; return values in an array.
 
         batch: a sequence of bytes-like packets or contexts; or a buffer of rows (2-D uint8, or 1-D of any
         items), `lengths` (uint32) bounding each; or, with `offsets` (uint64) and `lengths`, one contiguous
-        buffer that holds them. keys_out: writable (n, 56) bytes that get a flow dissector's keys.
+        buffer that holds them. out: a writable (n, width) uint8 array that gets what each run left of its packet
+        (of a flow dissector: its 56 bytes of keys), cut to fit; out_lengths: n uint32, the lengths before that.
         Verified programs give uint32, unverified ones uint64. A run that ends early ends the batch.
         """
         import numpy as np
@@ -261,16 +265,16 @@ cdef class NativeProg:
         memset(&job, 0, sizeof(job))
         batch, offsets, lengths = batch_arrays(np, batch, offsets, lengths)
         fill_batch(&job, &size, views, batch, offsets, lengths)
-        results = np.zeros(job.n, dtype=np.uint64)
-        held = HeldBuffer(results, PyBUF_WRITABLE)
-        views.append(held)
-        job.retvals = <uint64_t *>(<HeldBuffer>held).view.buf
-        if keys_out is not None:
-            held = HeldBuffer(keys_out, PyBUF_WRITABLE)
-            views.append(held)
-            if <uint64_t>(<HeldBuffer>held).view.len < job.n * 56:
-                raise Error(EINVAL, f"keys_out is {(<HeldBuffer>held).view.len} bytes, expected {job.n * 56}")
-            job.keys = <uint8_t *>(<HeldBuffer>held).view.buf
+        results = np.zeros(job.n, dtype=np.uint64 if self.unverified else np.uint32)
+        if self.unverified:
+            job.retvals = <uint64_t *>hold(views, results, job.n * 8, "results")
+        else:
+            job.retvals32 = <uint32_t *>hold(views, results, job.n * 4, "results")
+        if out is not None:
+            job.out_width = memoryview(out).shape[1]
+            job.out = <uint8_t *>hold(views, out, job.n * job.out_width, "out")
+        if out_lengths is not None:
+            job.out_lengths = <uint32_t *>hold(views, out_lengths, job.n * 4, "out_lengths")
         with nogil:
             failed = prog_batch_check(&job, size)
         if failed < job.n:
@@ -279,7 +283,7 @@ cdef class NativeProg:
             rc = prog_run_batch(self.prog, &job, c_threads, &failed)
         if rc:
             run_ended(rc, f"program {self.name or '?'}, event {failed}")
-        return results if self.unverified else results.astype(np.uint32)
+        return results
 
     cdef uint64_t entry_address(self, bint raw) except 0:
         cdef ebpf_error err
@@ -357,6 +361,15 @@ cdef class HeldBuffer:
     def __dealloc__(self):
         if self.held:
             PyBuffer_Release(&self.view)
+
+
+cdef void *hold(list views, obj, uint64_t nbytes, str name) except NULL:
+    """The memory of a writable, contiguous buffer of exactly `nbytes`, kept by `views`."""
+    cdef HeldBuffer held = HeldBuffer(obj, PyBUF_WRITABLE)
+    views.append(held)
+    if <uint64_t>held.view.len != nbytes:
+        raise Error(EINVAL, f"{name} has {held.view.len} bytes, expected {nbytes}")
+    return held.view.buf
 
 
 cdef tuple batch_arrays(np, batch, offsets, lengths):

@@ -271,14 +271,27 @@ class Program(native.Caller):
             return syscall.bpf_prog_test_run(self.fd, data, repeat=repeat, ctx=raw_ctx, backend="kernel")
         return TestRun(*self._executable().test_run(data, raw_ctx, repeat))
 
-    def run_batch(self, batch: Any, threads: int = 1, *, lengths: Any = None, offsets: Any = None) -> NDArray[Any]:
+    def run_batch(
+        self,
+        batch: Any,
+        threads: int = 1,
+        *,
+        lengths: Any = None,
+        offsets: Any = None,
+        out: Any = None,
+        out_lengths: Any = None,
+    ) -> NDArray[Any]:
         """Run over many events in one native call without the GIL: R0 of each.
 
         batch: a PacketBatch, a 2-D uint8 array (a packet a row), a structured array (a context a row), or a list of
-        bytes.  lengths: bytes of each row that count.  A run that ends early ends the batch with its error.
+        bytes.  lengths: bytes of each row that count.  out: a writable (n, width) uint8 array for what each run left
+        of its packet (a flow dissector: its keys), cut to fit; out_lengths: n uint32, the lengths before that.
+        A run that ends early ends the batch with its error.
         """
         data, offsets, lengths = _batch_parts(batch, offsets, lengths)
-        result: NDArray[Any] = self._executable().run_batch(data, offsets, lengths, threads=threads)
+        result: NDArray[Any] = self._executable().run_batch(
+            data, offsets, lengths, threads=threads, out=out, out_lengths=out_lengths
+        )
         return result
 
     def attach(self, target: object, *, flags: int = 0, cookie: int = 0) -> Link:

@@ -228,7 +228,25 @@ def test_flow_keys_of_a_batch_come_in_rows() -> None:
     text = "r2 = *(u64 *)(r1 + 144)\n r3 = *(u32 *)(r1 + 76)\n *(u16 *)(r2 + 2) = 20\n r0 = 0\n exit"
     prog = load_native(text, ProgType.FLOW_DISSECTOR)
     keys = np.zeros((3, 56), np.uint8)
-    prog.run_batch([PACKET] * 3, keys_out=keys)
+    prog.run_batch([PACKET] * 3, out=keys)
     assert [struct.unpack_from("<HH", bytes(row)) for row in keys] == [(14, 20)] * 3
-    with pytest.raises(OSError, match="keys_out"):
-        prog.run_batch([PACKET] * 3, keys_out=keys[:2].copy())
+    with pytest.raises(OSError, match="out"):
+        prog.run_batch([PACKET] * 3, out=keys[:2].copy())
+
+
+def test_a_batch_gives_back_what_each_run_left() -> None:
+    import numpy as np
+
+    grow = "r6 = r1\n r2 = -4\n call xdp_adjust_head\n r0 = 2\n exit"
+    prog = load_native(grow, ProgType.XDP, flags=RESIZES)
+    packets = [PACKET[: 20 + i] for i in range(50)]
+    out, lengths = np.full((50, 60), 7, np.uint8), np.zeros(50, np.uint32)
+    prog.run_batch(packets, out=out, out_lengths=lengths, threads=3)
+    assert lengths.tolist() == [24 + i for i in range(50)]
+    for packet, row, n in zip(packets, out, lengths, strict=True):
+        want = (bytes(4) + packet)[:60]
+        assert row.tobytes() == want + b"\x07" * (60 - min(60, int(n)))
+    with pytest.raises(OSError, match="out_lengths"):
+        prog.run_batch(packets, out_lengths=np.zeros(49, np.uint32))
+    with pytest.raises((ValueError, BufferError)):
+        prog.run_batch(packets, out=np.zeros((50, 60), np.uint8)[:, ::2])

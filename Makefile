@@ -21,7 +21,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q --upgrade 'setuptools>=70.1' 'Cython>=3.1' 'pybind11>=2.12'
+	$(BIN)/python -m pip install -q --upgrade 'setuptools>=77' 'Cython>=3.1' 'pybind11>=2.12'
 	$(BIN)/python -m pip install -q --no-build-isolation -e '.[dev]'
 	touch $@
 

@@ -4,6 +4,7 @@
 #   make test-sanitize  the suite under ASan+UBSan, the C stress programs under TSan, short fuzzing
 #   make fuzz           ten minutes of fuzzing for each kind of input
 #   make wheel          sdist and manylinux wheel into dist/, then a check of the wheel in an empty venv
+#   make test-deps      (root) the Debian packages that tests against Linux, libbpf, clang and tcpdump want
 #   make bpf-objects    rebuild the committed BPF objects (clang-19 and ziglang)
 PYTHON ?= python3.11
 VENV := .venv
@@ -17,7 +18,7 @@ FUZZERS := elf btf capture attr
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: build demo test quick lint test-sanitize sanitize-build fuzz wheel bpf-objects bench clean
+.PHONY: build demo test quick lint test-sanitize sanitize-build fuzz wheel bpf-objects bench test-deps clean
 
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -76,6 +77,10 @@ wheel: $(STAMP)
 
 bpf-objects:
 	$(MAKE) -C examples/bpf
+
+# Debian packages that more tests can run with; needs root, nothing else here does.
+test-deps:
+	apt-get install -y --no-install-recommends clang-19 llvm-19 bpftool libbpf-dev iproute2 iputils-ping tcpdump tshark
 
 clean:
 	rm -rf build dist $(VENV)

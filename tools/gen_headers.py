@@ -70,6 +70,36 @@ def context_structs() -> str:
     return out.replace("#include <stdint.h>\n", "#include <stddef.h>\n#include <stdint.h>\n")
 
 
+ENTRY_TEXT = """/* For native callers of a program: Program.entry and Program.entry_raw are addresses of ebpf_entry functions.
+ *
+ * entry is a whole run: it takes a virtual CPU, enters an epoch, ends early where the program must, and may be
+ * called by any thread; it returns R0, or 0 for a run that ended early.  entry_raw is the compiled function alone,
+ * for programs without helpers; of an unverified program one thread at a time.
+ *
+ * r1 by program type, filled by the caller and good for the length of the call:
+ *   xdp                             struct ebpf_xdp: data_meta <= data <= data_end lie in hard_start .. hard_end, in
+ *                                   which xdp_adjust_head and _tail move them; writable if the program writes
+ *   socket_filter, sched_cls, _act  struct ebpf_skb: len, protocol and what else the program reads; data .. data_end
+ *                                   is the packet, hard_start .. hard_end its memory, net_off the network header's
+ *                                   offset from data (14 behind Ethernet)
+ *   flow_dissector                  struct ebpf_skb: data, data_end, and flow_keys, the address of a struct
+ *                                   bpf_flow_keys whose nhoff, thoff and n_proto are set
+ *   all others                      the bytes the program reads, as Linux lays them out
+ *   unverified programs             any memory, r2 its length
+ * r2 is 0 but for unverified programs.
+ */
+"""
+
+
+def entry_header() -> str:
+    """The package's header for native callers."""
+    text = context_structs()
+    head, rest = text.split("#pragma once\n\n", 1)
+    includes, structs = rest.split("\n\n", 1)
+    typedef = "\n\ntypedef uint64_t (*ebpf_entry)(void *r1, uint64_t r2);\n\n"
+    return head + ENTRY_TEXT + "#pragma once\n\n" + includes + typedef + structs
+
+
 def kind_numbers() -> str:
     """Enumerations and constants shared by name."""
     out = HEAD.format(source="pyebpf/spec/kinds.py and verified.py")
@@ -89,6 +119,7 @@ HEADERS = {
     "csrc/gen/helpers.h": helper_table,
     "csrc/gen/ctx.h": context_structs,
     "csrc/gen/kinds.h": kind_numbers,
+    "pyebpf/include/pyebpf/entry.h": entry_header,
     **gen_bpf_headers.HEADERS,
 }
 

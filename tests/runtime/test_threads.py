@@ -80,11 +80,11 @@ def test_loading_running_and_closing_while_others_walk_the_ids() -> None:
     def load() -> None:
         try:
             for _ in range(30):
-                with Map.create("array", "u4", "u8", 1) as counts:
-                    with Program.load(COUNT, "xdp", maps={"counts": counts}) as prog:
-                        for _ in range(10):
-                            assert prog(bytes(64)) == 2
-                        assert counts[0] == 10
+                counts = Map.create("array", "u4", "u8", 1)
+                with counts, Program.load(COUNT, "xdp", maps={"counts": counts}) as prog:
+                    for _ in range(10):
+                        assert prog(bytes(64)) == 2
+                    assert counts[0] == 10
         finally:
             stop.set()
 

@@ -255,7 +255,7 @@ class Program(native.Caller):
 
     def test_run(
         self,
-        data: bytes | bytearray | memoryview | None = None,
+        data: bytes | bytearray | memoryview = b"",
         ctx: Any = None,
         repeat: int = 1,
     ) -> TestRun:
@@ -265,8 +265,8 @@ class Program(native.Caller):
         record.  On the user back end types that Linux cannot test-run run too, over their context.
         """
         raw_ctx = None if ctx is None else memoryview(ctx).tobytes()
-        if data is None:
-            data = bytes(64) if self.type in _PACKET_TYPES else b""
+        if not len(data) and self.type in _PACKET_TYPES:
+            data = bytes(64)
         if self.backend == "kernel":
             return syscall.bpf_prog_test_run(self.fd, data, repeat=repeat, ctx=raw_ctx, backend="kernel")
         return TestRun(*self._executable().test_run(data, raw_ctx, repeat))

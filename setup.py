@@ -56,9 +56,20 @@ class BuildExt(build_ext):
         super().build_extensions()
 
 
+def write_event_includes() -> None:
+    """_core_events.pxi: the parts of the binding that may be left out, and that are there."""
+    package = ROOT / "pyebpf"
+    names = [n for n in ("_core_sources.pxi", "_core_ingest.pxi") if (package / n).exists()]
+    text = "# Written by setup.py.\n" + "".join(f'include "{n}"\n' for n in names)
+    path = package / "_core_events.pxi"
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)
+
+
 def extensions() -> list[Extension]:
     """The core, the verifier's modules that have a .pxd beside them, the baseline."""
     compile_args, link_args = common_flags()
+    write_event_includes()
     csrc = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "csrc").glob("*.c"))
     headers = [str(p.relative_to(ROOT)) for p in (ROOT / "csrc").rglob("*.h")]
     includes = [str(p.relative_to(ROOT)) for p in (ROOT / "pyebpf").glob("_core_*.pxi")]

@@ -1,7 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, freethreading_compatible=False
 """The native core's binding: converts, turns codes into exceptions, releases the GIL; decides nothing.
 
-Split by area into the included files; pyebpf/native.py is its only importer.
+Split by area into the included files; setup.py writes _core_events.pxi, which includes those of captures and event
+sources that there are. pyebpf/native.py is the only importer.
 """
 
 include "_core_common.pxi"
@@ -9,5 +10,4 @@ include "_core_user.pxi"
 include "_core_map.pxi"
 include "_core_prog.pxi"
 include "_core_call.pxi"
-include "_core_sources.pxi"
-include "_core_ingest.pxi"
+include "_core_events.pxi"

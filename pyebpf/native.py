@@ -1,12 +1,15 @@
-"""The only importer of the native core."""
+"""The only importer of the native core.
 
+What belongs to captures and event sources is looked up on use: the rest works in a build without it.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from pyebpf import _core
 from pyebpf._core import (
     Caller,
-    NativeCapture,
     NativeMap,
     NativeProg,
-    NativePump,
-    WindowBytes,
     called_directly,
     copy_from_user,
     copy_to_user,
@@ -18,6 +21,9 @@ from pyebpf._core import (
     symbolize,
     trace_read,
 )
+
+if TYPE_CHECKING:
+    from pyebpf._core import NativeCapture, NativePump, WindowBytes
 
 __all__ = [
     "Caller",
@@ -37,3 +43,11 @@ __all__ = [
     "symbolize",
     "trace_read",
 ]
+
+_EVENTS = frozenset({"NativeCapture", "NativePump", "WindowBytes"})
+
+
+def __getattr__(name: str) -> Any:
+    if name in _EVENTS and hasattr(_core, name):
+        return getattr(_core, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -18,6 +18,18 @@ TARGET_PROVIDERS = ("pyebpf.sources.targets",)
 the runtime calls whoever is registered and knows none of them."""
 
 
+def register_providers(targets: Targets) -> None:
+    """Let each provider enter its targets; one that is not installed has none."""
+    for name in TARGET_PROVIDERS:
+        try:
+            module = importlib.import_module(name)
+        except ModuleNotFoundError as exc:
+            if exc.name is None or not f"{name}.".startswith(f"{exc.name}."):
+                raise  # it is there, and what it needs is not
+            continue
+        module.register(targets)
+
+
 class Runtime:
     """fds, ids, pins, attach targets and statistics of this process.
 
@@ -36,8 +48,7 @@ class Runtime:
         self.fds = FdTable()
         self.pins = PinTable()
         self.targets = Targets()
-        for name in TARGET_PROVIDERS:
-            importlib.import_module(name).register(self.targets)
+        register_providers(self.targets)
 
     def after_fork(self) -> None:
         """In the child: other threads, and what they had locked, are gone."""

@@ -181,7 +181,6 @@ _COMMON = (
     "len pkt_type mark queue_mapping protocol vlan_present vlan_tci vlan_proto priority ingress_ifindex ifindex "
     "tc_index cb hash napi_id gso_segs gso_size sk "
 )
-_SOCKET_FIELDS = _COMMON + "family remote_ip4 local_ip4 remote_ip6 local_ip6 remote_port local_port"
 _TC_FIELDS = _COMMON + "tc_classid data data_end data_meta tstamp wire_len tstamp_type hwtstamp"
 _TC = ContextRules(
     _skb_rules(_TC_FIELDS, "mark tc_index priority tc_classid cb tstamp queue_mapping"), packet="rw", ld_abs=True
@@ -191,7 +190,7 @@ MAX_TRACE_SIZE = 8192
 MAX_RAW_ARGS = 12
 
 RULES: dict[ProgType, ContextRules] = {
-    ProgType.SOCKET_FILTER: ContextRules(_skb_rules(_SOCKET_FIELDS, "cb"), ld_abs=True),
+    ProgType.SOCKET_FILTER: ContextRules(_skb_rules(_COMMON, "cb"), ld_abs=True),
     ProgType.SCHED_CLS: _TC,
     ProgType.SCHED_ACT: _TC,
     ProgType.FLOW_DISSECTOR: ContextRules(_skb_rules("data data_end flow_keys", ""), packet="r"),

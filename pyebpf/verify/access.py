@@ -84,7 +84,9 @@ def is_null(r: RegP) -> cbool:
 
 
 def tnum_str(r: RegP) -> str:
-    """(value; mask)"""
+    """(value; mask), or the value alone when it is known; zero has no prefix."""
+    if r.tm == 0:
+        return f"{r.tv:#x}" if r.tv else "0"
     return f"({r.tv:#x}; {r.tm:#x})"
 
 

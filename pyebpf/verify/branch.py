@@ -19,7 +19,7 @@ if not cython.compiled:
         wrap32,
         wrap64,
     )  # fmt: skip
-    from pyebpf.verify.bounds import const_value, is_const, sync_bounds
+    from pyebpf.verify.bounds import const_value, is_const, no_bounds, sync_bounds
     from pyebpf.verify.model import (
         JEQ,
         JGE,
@@ -206,6 +206,8 @@ def learn_bits(op: i32, a: RegP, value: u64, is32: cbool) -> None:
             return
         tnum_or(a, value, 0)
     else:
+        # Linux forgets the ranges first, lest they contradict the bits on a path that cannot be.
+        no_bounds(a)
         tnum_and(a, ~value & U64_MAX, 0)
     if is32:
         low_v: u64 = a.tv

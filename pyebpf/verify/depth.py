@@ -15,8 +15,8 @@ TAIL_CALL_STACK = 256
 
 
 def rounded(fn: Subfunc) -> i32:
-    """Stack of a function as the call chain counts it: a multiple of 16, at least that."""
-    return (max(fn.depth, 1) + 15) // 16 * 16
+    """Stack of a function as the call chain counts it: a multiple of 16."""
+    return (fn.depth + 15) // 16 * 16
 
 
 def too_deep(env: Env, frames: i32, total: i32) -> status:

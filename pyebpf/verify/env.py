@@ -149,6 +149,7 @@ class Env:
         "scr_regs",
         "scr_slots",
         "seen_direct_write",
+        "sleepable",
         "state",
         "state_freq",
         "strict_align",
@@ -216,6 +217,7 @@ class Env:
     allow_uninit_stack: cbool
     bypass_spec: cbool
     strict_align: cbool
+    sleepable: cbool
     state_freq: cbool
     test_invariants: cbool
     gpl: cbool
@@ -293,6 +295,7 @@ class Env:
         self.bypass_spec = caps == "all"
         self.strict_align = bool(program.prog_flags & 1)
         self.state_freq = bool(program.prog_flags & 8)
+        self.sleepable = bool(program.prog_flags & 16)
         self.test_invariants = bool(program.prog_flags & 128)
         self.gpl = False
         self.func_infos = bool(program.func_info)

@@ -44,6 +44,7 @@ TAIL_CALL = 12
 GET_SMP_PROCESSOR_ID = 8
 MAP_LOOKUP_ELEM = 1
 FOR_EACH_MAP_ELEM = 164
+XDP_GET_BUFF_LEN = 188
 LOOP = 181
 BOUNDED_BY_SIZE = frozenset({45, 67, 114, 115, 141})
 WRITES_MAP = frozenset({2, 3, 87, 88})
@@ -68,6 +69,8 @@ def prototype(env: Env, number: i32) -> Any:
     proto: Any = BY_ID.get(number)
     if proto is None:
         unsupported(env, f"helper {helper_text(number)}")
+    if number == XDP_GET_BUFF_LEN and env.prog_type != ProgType.XDP:
+        unsupported(env, f"{helper_text(number)} on a kernel object")
     if proto.gpl_only and not env.gpl:
         fail(env, EINVAL, "cannot call GPL-restricted function from non-GPL compatible program")
     return proto
@@ -184,6 +187,8 @@ def check_helper(env: Env, ins: InsP) -> status:
     for i in range(len(proto.args)):
         check_arg(env, call, i, proto.args)
     record_map(env, call, number)
+    if number == TAIL_CALL and env.maps[call.map].type != MapType.PROG_ARRAY:
+        return fail(env, EINVAL, "expected prog array map for tail call")
     if number == TAIL_CALL:
         constant_tail_index(env, call)
         env.flags |= TAIL_CALLS

@@ -32,6 +32,12 @@ MAX_USED_MAPS = 64
 KNOWN_OPCODES = frozenset(table.BY_OPCODE)
 ATOMIC_SMALL = frozenset({table.STX | table.ATOMIC | table.B, table.STX | table.ATOMIC | table.H})
 DIRECT_VALUE = frozenset({MapType.ARRAY})
+SLEEPABLE_MAPS = frozenset(
+    MapType[name]
+    for name in """HASH LRU_HASH ARRAY PERCPU_HASH PERCPU_ARRAY LRU_PERCPU_HASH ARRAY_OF_MAPS HASH_OF_MAPS RINGBUF
+    USER_RINGBUF INODE_STORAGE SK_STORAGE TASK_STORAGE CGRP_STORAGE QUEUE STACK ARENA""".split()
+)
+"""Map types that a program which may sleep may use."""
 
 
 def map_of(env: Env, maps: Any, source: i32, imm: i32) -> status:
@@ -45,6 +51,8 @@ def map_of(env: Env, maps: Any, source: i32, imm: i32) -> status:
             return int(i)
     if len(env.maps) >= MAX_USED_MAPS:
         fail(env, 7, f"The total number of maps per program has reached the limit of {MAX_USED_MAPS}")
+    if env.sleepable and desc.type not in SLEEPABLE_MAPS:
+        fail(env, EINVAL, "Sleepable programs can only use array, hash, ringbuf and local storage maps")
     env.maps.append(desc)
     return len(env.maps) - 1
 

@@ -85,9 +85,10 @@ def check_bounds(env: Env, regno: i32, off: i32, size: i32, is_write: cbool) -> 
 
 
 def scrub(s: RegP) -> None:
-    """Bytes of a spilled register become misc."""
-    s.misc = s.misc | s.spill
+    """The slot of a spilled register becomes data: what was written, zeros too, is misc."""
+    s.misc = s.misc | s.spill | s.zero
     s.spill = 0
+    s.zero = 0
 
 
 def save_reg(env: Env, s: RegP, r: RegP, size: i32) -> None:
@@ -200,6 +201,8 @@ def write_variable(env: Env, f: Frame, ptr: i32, off: i32, size: i32, src: i32, 
         if zeroing and s.spill & b and is_spilled_scalar(s) and s.tm == 0 and s.tv == 0:
             used_zero = True
             continue
+        if is_spilled(s):
+            scrub(s)
         s.kind = NOT_INIT
         if not (s.spill | s.misc | s.zero) & b and not env.allow_uninit_stack:
             text = f"uninit stack in range of var-offset write prohibited for !root; insn {env.insn_idx}, off: {i}"

@@ -19,7 +19,8 @@ from pyebpf.verify import explore
 from pyebpf.verify.fixups import lower
 from tests import linux
 from tests.engine import gen
-from tests.engine.runners import ENGINES, subprogs
+from tests.engine.functions import subprogs
+from tests.engine.runners import ENGINES
 from tests.linux import btf
 
 KEYS = [n.to_bytes(4, "little") for n in range(16)]

@@ -8,10 +8,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from pyebpf.isa.insn import Insn, encode
-from pyebpf.isa.table import PSEUDO_FUNC
 from pyebpf.native import NativeMap, NativeProg
 from pyebpf.spec.kinds import BPF_F_SLEEPABLE, MapType, ProgType
 from tests import linux
+from tests.engine.functions import subprogs
 
 ENGINES = {"interp": 0, "jit": 1}
 KEY = bytes(4)
@@ -25,18 +25,6 @@ class Outcome:
     data: bytes
     ctx: bytes
     maps: tuple[bytes, ...]
-
-
-def subprogs(insns: Sequence[Insn]) -> list[tuple[int, int, bool]]:
-    """(first instruction, stack bytes, is a callback) of each function, the stack unknown and so whole."""
-    callbacks, starts = set(), {0}
-    for index, insn in enumerate(insns):
-        op = insn.op
-        if op is not None and op.kind == "call_local":
-            starts.add(index + 1 + insn.imm)
-        if op is not None and op.kind == "ld_imm64" and insn.src == PSEUDO_FUNC:
-            callbacks.add(index + 1 + insn.imm)
-    return [(start, 512, start in callbacks) for start in sorted(starts | callbacks)]
 
 
 def on_linux(insns: Sequence[Insn], type: ProgType, data: bytes, ctx: bytes | None, maps: Sequence[bytes]) -> Outcome:

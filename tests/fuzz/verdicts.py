@@ -13,7 +13,7 @@ from pyebpf.spec.kinds import BPF_F_SLEEPABLE, MapType, ProgType
 from pyebpf.spec.verified import MapDesc
 from pyebpf.verifier import FuncInfo, VerifierInput, verify
 from tests import linux
-from tests.engine.runners import subprogs
+from tests.engine.functions import subprogs
 from tests.fuzz.edge import MAPS, PROG_ARRAY, READ_ONLY, TYPES
 from tests.fuzz.limits import excuse
 from tests.linux import btf
@@ -32,6 +32,7 @@ class Class(Enum):
     TOO_STRICT = "rejected here, accepted by Linux"
     UNSUPPORTED = "unsupported here"
     CRASH = "the verifier failed"
+    TOO_LARGE = "too large for Linux, not tried here"
 
 
 @dataclass(frozen=True)

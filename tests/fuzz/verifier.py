@@ -8,6 +8,7 @@ Exit status 1 when something unsafe was accepted or the verifier failed.
 """
 
 import argparse
+import errno
 import pathlib
 import sys
 import time
@@ -53,6 +54,9 @@ def run(seeds: range, kernel: LinuxSide, ours: OurSide | None, tally: Tally, unt
         tally.rejected += theirs.errno != 0
         tally.messages[general(theirs.message)] += bool(theirs.message)
         tally.linux_s += middle - start
+        if theirs.errno == errno.E2BIG:
+            tally.classes[Class.TOO_LARGE] += 1
+            continue
         if ours is None:
             continue
         mine = ours.verdict(p.insns, p.type)

@@ -70,7 +70,6 @@ struct jit_cold {
 	const struct ebpf_dinsn *insn;
 	jit_label enter;
 	jit_label back;
-	uint32_t arg;
 };
 
 struct jit_entry {
@@ -131,7 +130,7 @@ void jit_call_abs(struct jit *jit, uint64_t addr);
 
 /* Queues code to emit behind the function; returns its entry.  back is bound by the caller where it goes on. */
 jit_label jit_cold(struct jit *jit, void (*emit)(struct jit *, const struct jit_cold *), const struct ebpf_dinsn *in,
-		   jit_label back, uint32_t arg);
+		   jit_label back);
 void jit_flush_cold(struct jit *jit);
 
 /* Sizes the fixups for code at mem and writes all of it.  *nbytes: bytes written.  0, -ENOMEM. */
@@ -177,6 +176,8 @@ bool jit_inline_call(struct jit *jit, const struct ebpf_dinsn *in);
 /* The jump behind a comparison; a test of bits; has the verifier decided the jump? */
 void jit_branch(struct jit *jit, const struct ebpf_dinsn *in, enum x86_cc cc);
 void jit_test_bits(struct jit *jit, unsigned size, uint8_t reg, int32_t imm);
+/* A jump back to a test, which will be emitted as that test, going on behind it. */
+bool jit_is_inverted(const struct jit *jit, const struct ebpf_dinsn *in);
 bool jit_is_decided(const struct jit *jit, const struct ebpf_dinsn *in);
 
 const struct jit_rule *jit_rule_of(const struct ebpf_dinsn *in);

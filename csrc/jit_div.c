@@ -110,10 +110,10 @@ JIT_LOWER(jit_lower_div_x)
 
 	x86_mov(b, rule->size, DIVISOR, jit_src(in));
 	x86_test(b, rule->size, x86_r(DIVISOR), DIVISOR);
-	jit_jcc(jit, X86_CC_E, jit_cold(jit, emit_by_zero, in, done, 0));
+	jit_jcc(jit, X86_CC_E, jit_cold(jit, emit_by_zero, in, done));
 	if (is_signed(rule)) {
 		x86_alu_i(b, X86_CMP, rule->size, x86_r(DIVISOR), -1);
-		jit_jcc(jit, X86_CC_E, jit_cold(jit, emit_by_minus_one, in, done, 0));
+		jit_jcc(jit, X86_CC_E, jit_cold(jit, emit_by_minus_one, in, done));
 	}
 	divide(jit, rule, jit_dst(in));
 	jit_bind(jit, done);

@@ -124,7 +124,7 @@ static void emit_fail(struct jit *jit, const struct jit_cold *cold)
 jit_label jit_fail_label(struct jit *jit)
 {
 	if (jit->frame.fail == JIT_NO_LABEL)
-		jit->frame.fail = jit_cold(jit, emit_fail, NULL, JIT_NO_LABEL, 0);
+		jit->frame.fail = jit_cold(jit, emit_fail, NULL, JIT_NO_LABEL);
 	return jit->frame.fail;
 }
 

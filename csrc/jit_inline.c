@@ -53,7 +53,7 @@ static void array_lookup(struct jit *jit, const struct ebpf_dinsn *in, struct eb
 
 	x86_load(b, 4, X86_RAX, x86_m(X86_RSI, 0));
 	x86_alu_i(b, X86_CMP, 4, x86_r(X86_RAX), (int32_t)map->max_entries);
-	jit_jcc(jit, X86_CC_AE, jit_cold(jit, emit_null, in, done, 0));
+	jit_jcc(jit, X86_CC_AE, jit_cold(jit, emit_null, in, done));
 	if (power)
 		x86_shift_i(b, X86_SHL, 8, x86_r(X86_RAX), (uint8_t)__builtin_ctz(array->step));
 	else

@@ -36,22 +36,13 @@ static void count_budget(struct jit *jit)
 		return;
 	back = jit_new_label(jit);
 	x86_alu_i(&jit->out, X86_SUB, 8, x86_m(JIT_RUN, offsetof(struct ebpf_run, budget)), 1);
-	jit_jcc(jit, X86_CC_S, jit_cold(jit, emit_refill, NULL, back, 0));
+	jit_jcc(jit, X86_CC_S, jit_cold(jit, emit_refill, NULL, back));
 	jit_bind(jit, back);
 }
 
 static bool is_back_edge(const struct jit *jit, const struct ebpf_dinsn *in)
 {
 	return in->target <= jit_insn_idx(jit, in);
-}
-
-JIT_LOWER(jit_lower_ja)
-{
-	(void)rule;
-	if (is_back_edge(jit, in))
-		count_budget(jit);
-	if (in->target != jit_insn_idx(jit, in) + 1)
-		jit_jmp(jit, in->target);
 }
 
 void jit_branch(struct jit *jit, const struct ebpf_dinsn *in, enum x86_cc cc)
@@ -102,33 +93,81 @@ void jit_test_bits(struct jit *jit, unsigned size, uint8_t reg, int32_t imm)
 	x86_test_i(&jit->out, size, x86_r(reg), imm);
 }
 
-JIT_LOWER(jit_lower_jcc_k)
+static void compare_const(struct jit *jit, const struct ebpf_dinsn *in, const struct jit_rule *rule)
 {
 	uint8_t dst = jit_dst(in);
 	int32_t imm = (int32_t)in->imm;
 
-	if (lower_decided(jit, in))
-		return;
 	if (rule->arg == JIT_JSET)
 		jit_test_bits(jit, rule->size, dst, imm);
 	else if (imm == 0)
 		x86_test(&jit->out, rule->size, x86_r(dst), dst);
 	else
 		x86_alu_i(&jit->out, X86_CMP, rule->size, x86_r(dst), imm);
+}
+
+static void compare_regs(struct jit *jit, const struct ebpf_dinsn *in, const struct jit_rule *rule)
+{
+	uint8_t dst = jit_dst(in), src = jit_src(in);
+
+	if (rule->arg == JIT_JSET)
+		x86_test(&jit->out, rule->size, x86_r(dst), src);
+	else
+		x86_alu_to(&jit->out, X86_CMP, rule->size, x86_r(dst), src);
+}
+
+JIT_LOWER(jit_lower_jcc_k)
+{
+	if (lower_decided(jit, in))
+		return;
+	compare_const(jit, in, rule);
 	jit_branch(jit, in, rule->x86);
 }
 
 JIT_LOWER(jit_lower_jcc_x)
 {
-	uint8_t dst = jit_dst(in), src = jit_src(in);
-
 	if (lower_decided(jit, in))
 		return;
-	if (rule->arg == JIT_JSET)
-		x86_test(&jit->out, rule->size, x86_r(dst), src);
-	else
-		x86_alu_to(&jit->out, X86_CMP, rule->size, x86_r(dst), src);
+	compare_regs(jit, in, rule);
 	jit_branch(jit, in, rule->x86);
+}
+
+bool jit_is_inverted(const struct jit *jit, const struct ebpf_dinsn *in)
+{
+	const struct ebpf_dinsn *head;
+
+	if ((in->op != OP_JA && in->op != OP_JA_LONG) || !is_back_edge(jit, in) || jit->budget)
+		return false;
+	head = &jit->code->insns[in->target];
+	return jit_is_branch(head->op) && !jit_is_decided(jit, head);
+}
+
+/* A loop that goes back to its own test repeats the test instead, inverted: one jump less a turn. */
+static void lower_inverted(struct jit *jit, const struct ebpf_dinsn *in)
+{
+	const struct ebpf_dinsn *head = &jit->code->insns[in->target];
+	const struct jit_rule *rule = jit_rule_of(head);
+
+	if (rule->lower == jit_lower_jcc_k)
+		compare_const(jit, head, rule);
+	else
+		compare_regs(jit, head, rule);
+	jit_jcc(jit, rule->x86 ^ 1, in->target + 1);
+	if (head->target != jit_insn_idx(jit, in) + 1)
+		jit_jmp(jit, head->target);
+}
+
+JIT_LOWER(jit_lower_ja)
+{
+	(void)rule;
+	if (jit_is_inverted(jit, in)) {
+		lower_inverted(jit, in);
+		return;
+	}
+	if (is_back_edge(jit, in))
+		count_budget(jit);
+	if (in->target != jit_insn_idx(jit, in) + 1)
+		jit_jmp(jit, in->target);
 }
 
 /* Jumps once the function's counter has run out: it stays below 0. */
@@ -162,7 +201,7 @@ static void enter_frame(struct jit *jit)
 	struct x86_rm frames = x86_m(JIT_RUN, offsetof(struct ebpf_run, frames));
 
 	x86_alu_i(&jit->out, X86_CMP, 4, frames, EBPF_MAX_CALL_FRAMES - 1);
-	jit_jcc(jit, X86_CC_AE, jit_cold(jit, emit_too_deep, NULL, JIT_NO_LABEL, 0));
+	jit_jcc(jit, X86_CC_AE, jit_cold(jit, emit_too_deep, NULL, JIT_NO_LABEL));
 	x86_alu_i(&jit->out, X86_ADD, 4, frames, 1);
 }
 

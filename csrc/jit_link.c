@@ -68,13 +68,13 @@ void jit_call_abs(struct jit *jit, uint64_t addr)
 }
 
 jit_label jit_cold(struct jit *jit, void (*emit)(struct jit *, const struct jit_cold *), const struct ebpf_dinsn *in,
-		   jit_label back, uint32_t arg)
+		   jit_label back)
 {
 	jit_label enter = jit_new_label(jit);
 
 	jit->colds = grow(jit, jit->colds, jit->n_colds, &jit->cap_colds, sizeof(*jit->colds));
 	if (jit->n_colds < jit->cap_colds)
-		jit->colds[jit->n_colds++] = (struct jit_cold){ emit, in, enter, back, arg };
+		jit->colds[jit->n_colds++] = (struct jit_cold){ emit, in, enter, back };
 	return enter;
 }
 
@@ -139,7 +139,7 @@ static bool grow_jumps(const struct linker *l)
 		struct jit_fixup *fixup = &l->jit->fixups[i];
 		int64_t rel;
 
-		if (fixup->nbytes == fixup_sizes[fixup->kind].most || fixup->kind == JIT_FIX_CALL_ABS)
+		if (!fixup->nbytes || fixup->nbytes == fixup_sizes[fixup->kind].most || fixup->kind == JIT_FIX_CALL_ABS)
 			continue;
 		rel = distance(l, i);
 		if (rel == (int8_t)rel)
@@ -148,6 +148,15 @@ static bool grow_jumps(const struct linker *l)
 		grown = true;
 	}
 	return grown;
+}
+
+/* A jump to what follows it: no code. */
+static bool is_nothing(const struct jit *jit, uint32_t i)
+{
+	const struct jit_fixup *fixup = &jit->fixups[i];
+	const struct jit_place *to = &jit->labels[fixup->label];
+
+	return fixup->kind == JIT_FIX_JMP && to->raw == fixup->at && to->fixups == i + 1;
 }
 
 static bool is_near(const struct jit_mem *mem, uint64_t addr)
@@ -189,6 +198,8 @@ static void write_fixup(const struct linker *l, struct x86_buf *b, uint32_t i)
 		x86_call_near(b, rel);
 	else if (fixup->kind == JIT_FIX_LEA)
 		x86_lea_rip(b, fixup->arg, rel);
+	else if (!fixup->nbytes)
+		return;
 	else if (fixup->kind == JIT_FIX_JMP)
 		is_short ? x86_jmp_short(b, (int8_t)rel) : x86_jmp_near(b, rel);
 	else
@@ -243,7 +254,7 @@ int jit_link(struct jit *jit, struct jit_mem *mem, size_t *nbytes, struct ebpf_e
 		const struct fixup_size *size = &fixup_sizes[fixup->kind];
 		bool far = fixup->kind == JIT_FIX_CALL_ABS && !is_near(mem, fixup->addr);
 
-		fixup->nbytes = far ? far_call_nbytes(fixup->addr) : size->least;
+		fixup->nbytes = far ? far_call_nbytes(fixup->addr) : is_nothing(jit, i) ? 0 : size->least;
 	}
 	do
 		sum_sizes(&l);

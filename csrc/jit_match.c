@@ -29,7 +29,7 @@ static bool upper_dead_after(const struct jit *jit, const struct ebpf_dinsn *in,
 	       (facts && in->dst == reg && (facts[jit_insn_idx(jit, in)].flags & FACT_DST_UPPER_DEAD));
 }
 
-/* d = s; d += K, d -= K, d += t, or d <<= 1..3 [; d += t]: one lea.  32-bit sums of 64-bit moves are 32-bit. */
+/* d = s; d += K, d -= K, d += t, or d <<= 1..3; d += t: one lea.  32-bit sums of 64-bit moves are 32-bit. */
 static uint32_t match_lea(struct jit *jit, const struct ebpf_dinsn *in)
 {
 	const struct ebpf_dinsn *next = jit_ahead(jit, in, 1), *third = jit_ahead(jit, in, 2);

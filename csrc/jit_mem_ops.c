@@ -156,7 +156,7 @@ JIT_LOWER(jit_lower_ld_abs)
 	struct x86_buf *b = &jit->out;
 	int32_t imm = (int32_t)in->imm;
 	jit_label back = jit_new_label(jit);
-	jit_label slow = jit_cold(jit, emit_ld_slow, in, back, 0);
+	jit_label slow = jit_cold(jit, emit_ld_slow, in, back);
 	struct x86_rm value = x86_m(LD_DATA, imm), end = x86_m(LD_DATA, imm + rule->size);
 
 	if (!rule->arg && (imm < 0 || imm > INT32_MAX - 4)) {

@@ -1,4 +1,4 @@
-/* Rewriting before lowering: rotations that a compiler spelled as two shifts and an or.
+/* Rewriting before lowering: the tests of loops, and rotations that a compiler spelled as two shifts and an or.
  *
  *     t = x; t >>= 32 - n; d = x; d <<= n; d |= t      (any order, t dead behind)       d = rol x, n
  *     t = d; t >>= 32 - n;        d <<= n; d |= t                                       d = rol d, n
@@ -126,11 +126,20 @@ static bool try_rotation(struct jit *jit, uint32_t or)
 	return true;
 }
 
+/* Loops that will be inverted go on behind their test: a jump lands there, and no pattern may reach over it. */
+static void find_inverted(struct jit *jit)
+{
+	for (uint32_t i = jit->func->start; i < jit->func->end; i++)
+		if (jit_is_inverted(jit, insn(jit, i)))
+			jit->flow.target[insn(jit, i)->target + 1] = true;
+}
+
 void jit_rewrite(struct jit *jit, uint32_t func_idx)
 {
 	bool changed = false;
 
 	jit->func = &jit->code->funcs[func_idx];
+	find_inverted(jit);
 	for (uint32_t i = jit->func->start; i < jit->func->end; i++)
 		if (insn(jit, i)->op == OP_OR32_X)
 			changed |= try_rotation(jit, i);

@@ -7,7 +7,7 @@ Registers: R0 rax, R1 rdi, R2 rsi, R3 rdx, R4 rcx, R5 r8, R6 rbx, R7 r13, R8 r14
 import pytest
 
 from pyebpf.native import NativeMap
-from pyebpf.spec.kinds import MapType
+from pyebpf.spec.kinds import MapType, ProgType
 from pyebpf.spec.verified import FactFlag, ProgFlag
 from tests.engine.differential import Differential
 from tests.jit.machine import DEAD, cpu_has, emitted
@@ -160,6 +160,37 @@ def test_a_rotation_is_not_made_of_other_shifts() -> None:
 def test_a_pattern_ends_where_a_jump_lands() -> None:
     code = emitted("r0 = r1\nif r2 == 0 goto +1\nr0 = r3\nr0 += 14\nexit")
     assert "add rax, 0xe" in code
+
+
+def test_a_loop_is_entered_by_its_test_and_repeats_it_below() -> None:
+    text = "r0 = 0\ntop: if r1 == 1 goto out\nr1 -= 1\nr0 += r1\ngoto top\nout: exit"
+    code = emitted(text)
+    assert sum(line.startswith("cmp rdi, 1") for line in code) == 2
+    assert not any(line.startswith("jmp") for line in code)
+
+
+def test_packet_loads_look_at_the_bounds_and_call_for_the_rest() -> None:
+    code = emitted("r6 = r1\nr0 = *(u16 *)skb[12]\nexit", type=ProgType.SOCKET_FILTER)
+    fast = ["mov r9, qword ptr [rbx", "lea r10, [r9 + 0xe]", "cmp r10, qword ptr [rbx", "ja"]
+    fast += ["movzx eax, word ptr [r9 + 0xc]", "rol ax, 8", "pop rbx", "ret"]
+    slow = [
+        "mov esi, 0xc",
+        "mov rdi, rbx",
+        "mov edx, 2",
+        "call",
+        "test rax, rax",
+        "jns",
+        "xor eax, eax",
+        "pop rbx",
+        "ret",
+    ]
+    start = code.index("mov rbx, rdi") + 1
+    assert [line for line, wanted in zip(code[start:], fast + slow, strict=True) if not line.startswith(wanted)] == []
+
+
+def test_packet_loads_by_register_wrap_at_32_bits() -> None:
+    code = emitted("r6 = r1\nr2 = 4\nr0 = *(u32 *)skb[r2 + 8]\nexit", type=ProgType.SOCKET_FILTER)
+    assert "lea r11d, [rsi + 8]" in code and "movbe eax, dword ptr [r9 + r11]" in code and "mov esi, r11d" in code
 
 
 def test_a_decided_jump_needs_no_comparison() -> None:

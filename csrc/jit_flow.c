@@ -190,10 +190,15 @@ uint32_t jit_named(const struct ebpf_dinsn *in)
 	return named & 0xffff;
 }
 
-bool jit_may_write(const struct ebpf_dinsn *in, uint32_t reg)
+uint32_t jit_forgotten(const struct ebpf_dinsn *in)
 {
 	/* Packet loads may also forget R1 to R5. */
-	return (written(in) & HALVES(reg)) || (jit_is_ld_abs(in->op) && reg <= 5);
+	return (written(in) & 0xffff) | (jit_is_ld_abs(in->op) ? CLOBBER & 0xffff : 0);
+}
+
+bool jit_may_write(const struct ebpf_dinsn *in, uint32_t reg)
+{
+	return jit_forgotten(in) & 1u << reg;
 }
 
 /* Halves (of R0) of the value operands that decide the live halves of the result. */

@@ -34,7 +34,8 @@ bool jit_is_pure(uint32_t op);   /* does nothing but write dst: not needed when 
 bool jit_is_ld_abs(uint32_t op);
 /* Registers that an instruction reads or writes, a bit each. */
 uint32_t jit_named(const struct ebpf_dinsn *in);
-/* True also of registers that a call forgets. */
+/* Registers, a bit each, that do not hold afterwards what they held: written, or forgotten by a call. */
+uint32_t jit_forgotten(const struct ebpf_dinsn *in);
 bool jit_may_write(const struct ebpf_dinsn *in, uint32_t reg);
 /* Live halves before an instruction by those behind it. */
 uint32_t jit_live_before(const struct ebpf_dinsn *in, uint32_t after);

@@ -103,9 +103,8 @@ void jit_widths_forget(struct jit_widths *widths)
 
 void jit_widths_unknown(struct jit_widths *widths, uint32_t regs)
 {
-	for (uint32_t r = 0; r < 11; r++)
-		if (regs & 1u << r)
-			widths->bits[r] = 64;
+	for (; regs; regs &= regs - 1)
+		widths->bits[__builtin_ctz(regs)] = 64;
 }
 
 void jit_widths_step(struct jit_widths *widths, const struct ebpf_dinsn *in)
@@ -118,9 +117,7 @@ void jit_widths_step(struct jit_widths *widths, const struct ebpf_dinsn *in)
 	uint32_t count = (uint32_t)in->imm & (most == 32 ? 31 : 63);
 	uint32_t bits = min(combine(rule->kind, dst, src, bits_of(imm), count), most);
 
-	for (uint32_t r = 0; r < 11; r++)
-		if (jit_may_write(in, r))
-			widths->bits[r] = 64;
+	jit_widths_unknown(widths, jit_forgotten(in));
 	if (rule->most)
 		widths->bits[in->dst] = (uint8_t)bits;
 }

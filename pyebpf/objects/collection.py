@@ -11,7 +11,7 @@ from typing import Any, Self
 from pyebpf import syscall
 from pyebpf.errors import Error
 from pyebpf.loader import CollectionSpec, Source
-from pyebpf.objects.handle import UserMap, close_fd
+from pyebpf.objects.handle import UserMap, close_fd, load_btf
 from pyebpf.objects.map import Map
 from pyebpf.objects.program import Program, engine_number
 from pyebpf.objects.variables import Variables, initial
@@ -146,11 +146,7 @@ class Loading:
     def _btf(self) -> int:
         """The fd of the object's BTF, loaded on first use; 0 without."""
         if not self.btf_fd and self.spec.btf is not None:
-            if self.options.backend == "user":
-                rt = runtime()
-                self.btf_fd = rt.fds.install(rt.btfs.add(BtfObj(self.spec.btf)))
-            else:
-                self.btf_fd = syscall.bpf_btf_load(self.spec.btf.raw, backend=self.options.backend)
+            self.btf_fd = load_btf(self.spec.btf, self.options.backend)
         return self.btf_fd
 
     # Maps

@@ -11,8 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pyebpf import native, syscall
+from pyebpf.btf import Btf
 from pyebpf.errors import Error
 from pyebpf.runtime import cmd_map, linux
+from pyebpf.runtime.btfobj import BtfObj
 from pyebpf.runtime.mapobj import MapObj
 from pyebpf.runtime.state import runtime
 from pyebpf.spec import attr, kinds
@@ -274,6 +276,14 @@ def open_map(fd: int, backend: str) -> "UserMap | KernelMap":
     except BaseException:
         close_fd(fd, backend)
         raise
+
+
+def load_btf(btf: Btf, backend: str) -> int:
+    """An fd of types that are parsed already; the caller closes it."""
+    if backend == "user":
+        rt = runtime()
+        return rt.fds.install(rt.btfs.add(BtfObj(btf)))
+    return syscall.bpf_btf_load(btf.raw, backend=backend)
 
 
 def close_fd(fd: int, backend: str) -> None:

@@ -14,7 +14,7 @@ from pyebpf import syscall
 from pyebpf.errors import Error
 from pyebpf.objects import batch
 from pyebpf.objects.codec import Codec, PerCpuCodec, Typed, resolve
-from pyebpf.objects.handle import KernelMap, UserMap, open_map
+from pyebpf.objects.handle import KernelMap, UserMap, close_fd, load_btf, open_map
 from pyebpf.runtime.mapobj import OF_FDS, PERCPU
 from pyebpf.spec.kinds import MapType
 
@@ -68,21 +68,30 @@ class Map(MutableMapping[Any, Any]):
         """A new map.
 
         key, value: a size in bytes, a numpy dtype, or (Btf, type id or name).  inner: the model of the maps that a
-        map of maps holds.  backend: "user" or "kernel".
+        map of maps holds.  backend: "user" or "kernel".  With both types of one Btf the map itself knows them, too.
         """
-        key_size, key_dtype, _, _ = resolve(key)
-        value_size, value_dtype, _, _ = resolve(value)
-        fd = syscall.bpf_create_map(
-            map_type(type),
-            key_size,
-            value_size,
-            max_entries,
-            flags,
-            name=name,
-            inner_map_fd=inner.fd if inner is not None else 0,
-            map_extra=map_extra,
-            backend=backend,
-        )
+        key_size, key_dtype, key_btf, key_id = resolve(key)
+        value_size, value_dtype, value_btf, value_id = resolve(value)
+        typed = value_btf if value_btf is not None and key_btf == value_btf else None
+        btf_fd = load_btf(typed, backend) if typed is not None else 0
+        try:
+            fd = syscall.bpf_create_map(
+                map_type(type),
+                key_size,
+                value_size,
+                max_entries,
+                flags,
+                name=name,
+                inner_map_fd=inner.fd if inner is not None else 0,
+                map_extra=map_extra,
+                btf_fd=btf_fd,
+                btf_key_type_id=key_id if btf_fd else 0,
+                btf_value_type_id=value_id if btf_fd else 0,
+                backend=backend,
+            )
+        finally:
+            if btf_fd:
+                close_fd(btf_fd, backend)
         return cls(open_map(fd, backend), key_dtype, value_dtype)
 
     @classmethod

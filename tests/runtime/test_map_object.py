@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 import pyebpf
-from pyebpf import Map
-from pyebpf.spec import kinds
+import pyebpf.syscall as sc
+from pyebpf import CollectionSpec, Map
+from pyebpf.spec import attr, kinds
 from tests import require
+from tests.objects import build
 
 FLOW = np.dtype([("src", "u4"), ("port", ">u2"), ("pad", "u2")])
 COUNT = np.dtype([("packets", "u8"), ("bytes", "u8")])
@@ -177,6 +179,21 @@ def test_kind_without_a_back_end_is_verify_only() -> None:
         with pytest.raises(pyebpf.Error, match="LPM_TRIE") as caught:
             m[bytes(8)] = bytes(8)
         assert caught.value.errno == 524
+
+
+def test_types_by_btf(backend: str) -> None:
+    spec = CollectionSpec.load(build.zig("count"), name="count")
+    counts = spec.maps["counts"]
+    btf = spec.btf
+    assert btf is not None
+    key, value = (btf, counts.key_type_id), (btf, counts.value_type_id)
+    with Map.create("hash", key, value, 4, backend=backend) as m:
+        m[1] = 1 << 40
+        assert dict(m.items()) == {1: 1 << 40}
+        info = sc.bpf_obj_get_info(m.fd, attr.MAP_INFO, backend=backend)
+        assert info["btf_id"]
+        assert (info["btf_key_type_id"], info["btf_value_type_id"]) == (counts.key_type_id, counts.value_type_id)
+    assert errno_of(Map.create, "hash", (btf, "no such type"), 4, backend=backend) == errno.ENOENT
 
 
 def test_kinds_by_name_and_number() -> None:

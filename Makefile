@@ -75,8 +75,8 @@ wheel: $(STAMP)
 	rm -f dist/*-linux_x86_64.whl
 	$(BIN)/python tools/check_wheel.py dist/*manylinux*.whl
 
-bpf-objects:
-	$(MAKE) -C examples/bpf
+bpf-objects: $(STAMP)
+	$(MAKE) -C pyebpf/data/bpf PYTHON=$(CURDIR)/$(BIN)/python
 
 # Debian packages that more tests can run with; needs root, nothing else here does.
 test-deps:

@@ -10,8 +10,11 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 CSRC = HERE.parents[2] / "csrc"
 CORE = ("epoch.c", "alloc.c", "hash.c", "hashtab.c", "hashtab_slab.c", "hashtab_scan.c")
-DENSE = "-DENTRIES_PER_10_BUCKETS=108"
-"""Tables nearly full, so that entries overflow their buckets and insert beyond them."""
+VARIANTS = {
+    "plain": [],
+    "dense": ["-DENTRIES_PER_10_BUCKETS=108"],  # tables nearly full: entries overflow their buckets
+    "fenced": ["-DEPOCH_NO_MEMBARRIER"],  # as where membarrier(2) is refused
+}
 SANITIZERS = {"none": [], "thread": ["-fsanitize=thread"], "address": ["-fsanitize=address,undefined"]}
 
 
@@ -20,19 +23,11 @@ def programs() -> list[str]:
     return sorted(path.stem for path in HERE.glob("*.c"))
 
 
-def build(name: str, sanitizer: str, into: pathlib.Path, *, dense: bool = False) -> pathlib.Path:
+def build(name: str, sanitizer: str, into: pathlib.Path, *, variant: str = "plain") -> pathlib.Path:
     """Compile one program together with the core it stresses; the executable's path."""
-    out = into / f"{name}-{sanitizer}{'-dense' if dense else ''}"
-    flags = [
-        "-std=gnu11",
-        "-O2",
-        "-g",
-        "-Wall",
-        "-Wextra",
-        "-Werror",
-        *SANITIZERS[sanitizer],
-        *([DENSE] if dense else []),
-    ]
+    out = into / f"{name}-{sanitizer}-{variant}"
+    warnings = ["-Wall", "-Wextra", "-Werror"]
+    flags = ["-std=gnu11", "-O2", "-g", *warnings, *SANITIZERS[sanitizer], *VARIANTS[variant]]
     sources = [str(HERE / f"{name}.c"), *(str(CSRC / c) for c in CORE)]
     cc = os.environ.get("CC", "gcc")
     subprocess.run([cc, *flags, f"-I{CSRC}", f"-I{HERE}", *sources, "-o", str(out), "-lpthread"], check=True)
@@ -63,8 +58,9 @@ def main() -> int:
     if not shutil.which(os.environ.get("CC", "gcc")):
         sys.exit("no C compiler")
     for name in args.names:
-        for dense in (False, True):
-            print(run(build(name, args.sanitizer, into, dense=dense), args.seconds), end="", flush=True)
+        for variant in VARIANTS:
+            done = run(build(name, args.sanitizer, into, variant=variant), args.seconds)
+            print(f"{variant} {done}", end="", flush=True)
     return 0
 
 

@@ -7,12 +7,11 @@ import pytest
 
 from tests.maps.c import run as stress
 
-
 QUICK = (("owned", "thread", "dense"), ("spare", "address", "plain"))
 
 
 def cases() -> list[object]:
-    """Every program in every variant under TSan, and once under ASan; all but two slow, mostly for their compilation."""
+    """Every program in every variant under TSan, and once under ASan; most are slow, for their compilation."""
     found: list[object] = []
     for program in stress.programs():
         wanted = [("thread", variant) for variant in stress.VARIANTS] + [("address", "plain")]

@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "decode.h"
@@ -14,7 +15,13 @@
 #include "map.h"
 #include "prog.h"
 
+/* A batch that has held its vCPU for so many breaths gives it to a thread that waits. */
+#define HAND_OVER_BREATHS 128
+/* How long it lets others go first: a waiter looks every 50 us. */
+#define HAND_OVER_YIELDS 1000
+
 struct ebpf_runtime {
+	uint32_t waiters;          /* atomic: threads that found every vCPU busy */
 	uint32_t nr_vcpus;         /* 0 before the first run; atomic */
 	int (*signal_check)(void); /* atomic; NULL: none */
 	struct ebpf_vcpu vcpus[EBPF_MAX_VCPUS];
@@ -106,8 +113,18 @@ bool ebpf_run_try_begin(struct ebpf_run *run)
 
 void ebpf_run_begin(struct ebpf_run *run)
 {
-	while (!ebpf_run_try_begin(run))
-		sched_yield();
+	static const struct timespec pause = { .tv_nsec = 50000 };
+
+	if (likely(ebpf_run_try_begin(run)))
+		return;
+	__atomic_add_fetch(&runtime.waiters, 1, __ATOMIC_RELAXED);
+	for (uint32_t tries = 0; !ebpf_run_try_begin(run); tries++) {
+		if (tries < 64)
+			sched_yield();
+		else
+			nanosleep(&pause, NULL);
+	}
+	__atomic_sub_fetch(&runtime.waiters, 1, __ATOMIC_RELAXED);
 }
 
 static void release_resources(struct ebpf_run *run)
@@ -129,10 +146,24 @@ void ebpf_run_end(struct ebpf_run *run)
 	__atomic_store_n(&run->vcpu->busy, 0, __ATOMIC_RELEASE);
 }
 
+/* Gives the vCPU to a thread that waits for one, and comes back when there is one again. */
+static void hand_over(struct ebpf_run *run)
+{
+	struct ebpf_vcpu *vcpu = run->vcpu;
+
+	ebpf_run_end(run);
+	for (uint32_t i = 0; i < HAND_OVER_YIELDS && __atomic_load_n(&runtime.waiters, __ATOMIC_RELAXED) &&
+			     !__atomic_load_n(&vcpu->busy, __ATOMIC_RELAXED);
+	     i++)
+		sched_yield();
+	ebpf_run_begin(run);
+}
+
 void ebpf_run_breathe(struct ebpf_run *run)
 {
-	(void)run;
 	epoch_refresh();
+	if (++run->breaths % HAND_OVER_BREATHS == 0 && __atomic_load_n(&runtime.waiters, __ATOMIC_RELAXED))
+		hand_over(run);
 }
 
 void ebpf_set_signal_check(int (*check)(void))

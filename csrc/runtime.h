@@ -38,6 +38,7 @@ struct ebpf_run {
 	uint32_t tail_calls;             /* made so far */
 	uint32_t depth;                  /* engine entries nested in this run: callbacks, tail calls out of functions */
 	uint32_t frames;                 /* the JIT's: local calls active in this engine entry of a budgeted program */
+	uint32_t breaths;                /* ebpf_run_breathe's */
 	struct ebpf_resource *resources; /* what an early end gives back */
 	const uint64_t *ips;             /* the event's call stack, innermost first, or NULL: the source's */
 	uint32_t n_ips;
@@ -80,7 +81,8 @@ void ebpf_run_begin(struct ebpf_run *run);
 bool ebpf_run_try_begin(struct ebpf_run *run);
 void ebpf_run_end(struct ebpf_run *run);
 /* Between two events of a batch, every EBPF_BREATHE_RUNS of them: goes over to a new epoch if there is one.  What runs
- * unlink in between stays pinned, and falls out of the caches when it is much. */
+ * unlink in between stays pinned, and falls out of the caches when it is much.  Now and then it gives the vCPU to a
+ * thread that waits for one, so the run may come back on another. */
 #define EBPF_BREATHE_RUNS 8
 void ebpf_run_breathe(struct ebpf_run *run);
 

@@ -70,7 +70,8 @@ def context_structs() -> str:
     return out.replace("#include <stdint.h>\n", "#include <stddef.h>\n#include <stdint.h>\n")
 
 
-ENTRY_TEXT = """/* For native callers of a program: Program.entry and Program.entry_raw are addresses of ebpf_entry functions.
+ENTRY_TEXT = """\
+/* For native callers of a program: Program.entry and Program.entry_raw are addresses of ebpf_entry functions.
  *
  * entry is a whole run: it takes a virtual CPU, enters an epoch, ends early where the program must, and may be
  * called by any thread; it returns R0, or 0 for a run that ended early.  entry_raw is the compiled function alone,

@@ -134,6 +134,22 @@ def test_more_threads_than_vcpus_all_get_their_turn() -> None:
     assert set(ids.tolist()) <= set(range(native.nr_vcpus()))
 
 
+def test_a_short_run_gets_its_turn_beside_long_batches() -> None:
+    slow = load_native("r0 = 0\n again: r0 += 1\n if r0 < 2000 goto again\n exit", ProgType.XDP)
+    short = load_native("r0 = 5\n exit", ProgType.XDP, max_insns=2)
+    rows = np.zeros((60_000, 1), np.uint8)
+    batches = [threading.Thread(target=slow.run_batch, args=(rows,)) for _ in range(native.nr_vcpus())]
+    for thread in batches:
+        thread.start()
+    done = 0
+    while all(thread.is_alive() for thread in batches):
+        assert short.run(bytes(64)) == 5
+        done += 1
+    for thread in batches:
+        thread.join()
+    assert done > 3
+
+
 def unsafe(text: str, engine: int) -> NativeProg:
     return NativeProg(encode(assemble(text)), type=ProgType.SOCKET_FILTER, flags=ProgFlag.NEEDS_BUDGET, engine=engine)
 

@@ -3,9 +3,9 @@
 What belongs to captures and event sources is looked up on use: the rest works in a build without it.
 """
 
+import sys
 from typing import TYPE_CHECKING, Any
 
-from pyebpf import _core
 from pyebpf._core import (
     Caller,
     NativeMap,
@@ -48,6 +48,7 @@ _EVENTS = frozenset({"NativeCapture", "NativePump", "WindowBytes"})
 
 
 def __getattr__(name: str) -> Any:
-    if name in _EVENTS and hasattr(_core, name):
-        return getattr(_core, name)
+    core = sys.modules[NativeProg.__module__]
+    if name in _EVENTS and hasattr(core, name):
+        return getattr(core, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

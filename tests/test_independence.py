@@ -28,7 +28,6 @@ EVENTS = (
     "examples",
     "tests/sources",
     "tests/packets",
-    "benchmarks",
 )
 """Every file of captures, sockets and trace points, and who is built on them."""
 FREE = ("isa", "verify", "engine", "jit", "maps")

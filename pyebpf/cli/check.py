@@ -2,8 +2,10 @@
 
 import argparse
 import json
+import sys
 from typing import Any
 
+from pyebpf.errors import Error
 from pyebpf.objects import check as checking
 from pyebpf.objects.check import Verdict
 
@@ -51,16 +53,27 @@ def show(path: str, verdict: Verdict, log_level: int) -> None:
         print("".join(f"    | {line}\n" for line in verdict.log.splitlines()), end="")
 
 
+def verdicts(path: str, options: argparse.Namespace) -> list[Verdict]:
+    """The verdicts on one object; an object that cannot be read is said on standard error and is an Error."""
+    programs = None if options.prog is None else [options.prog]
+    level = options.log_level
+    try:
+        return checking.check(path, programs=programs, caps=options.caps, log_level=level, backend=options.backend)
+    except OSError as err:
+        print(f"pyebpf check: {path}: {err if isinstance(err, Error) else err.strerror}", file=sys.stderr)
+        raise
+
+
 def run(options: argparse.Namespace) -> int:
-    """0 if every program was accepted, else 1."""
+    """0 if every object was read and every program accepted, else 1."""
     records, refused = [], 0
     for path in options.objects:
-        verdicts = checking.check(path, caps=options.caps, log_level=options.log_level, backend=options.backend)
-        if options.prog:
-            verdicts = [v for v in verdicts if v.name == options.prog]
-            if not verdicts:
-                raise SystemExit(f"pyebpf check: {path}: no program {options.prog!r}")
-        for verdict in verdicts:
+        try:
+            found = verdicts(path, options)
+        except OSError:
+            refused += 1
+            continue
+        for verdict in found:
             refused += not verdict.accepted
             records.append(record(path, verdict))
             if not options.json:

@@ -5,10 +5,10 @@ import json
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterable
 
-from pyebpf.errors import Error
+from pyebpf.errors import Error, ObjectError
 from pyebpf.isa.insn import Insn, decode
-from pyebpf.isa.table import find
 from pyebpf.loader import CollectionSpec
 from pyebpf.objects.collection import Collection
 from pyebpf.objects.program import Program
@@ -32,44 +32,62 @@ def instructions(program: ProgramSpec, code: bytes) -> str:
     return render(listing(code, dict(program.functions), lines))
 
 
-def leaders(insns: list[Insn]) -> list[int]:
-    """Where basic blocks begin: the entry, jump targets, and what follows a jump or an exit."""
-    found = {0}
-    for index, insn in enumerate(insns):
-        for target in successors(insns, index):
-            if target != index + 1:
-                found.update((target, index + 1))
-        op = insn.op
-        if op is not None and op.kind == "exit":
-            found.add(index + 1)
-    return sorted(i for i in found if i < len(insns))
+def slots(insns: list[Insn]) -> list[int]:
+    """Where instructions begin: the second slot of a 64-bit constant is none."""
+    found, index = [], 0
+    while index < len(insns):
+        found.append(index)
+        index = following(insns, index)
+    return found
+
+
+def following(insns: list[Insn], index: int) -> int:
+    """The instruction after this one."""
+    op = insns[index].op
+    return index + (2 if op is not None and op.kind == "ld_imm64" else 1)
 
 
 def successors(insns: list[Insn], index: int) -> list[int]:
     """The instructions control may go to."""
-    insn = insns[index]
-    op = find(insn.opcode, insn.src, insn.off, insn.imm)
+    insn, after = insns[index], following(insns, index)
+    op = insn.op
     if op is None or op.kind == "exit":
         return []
     if op.kind in ("ja", "gotol"):
-        return [index + 1 + (insn.off if op.kind == "ja" else insn.imm)]
-    if op.kind == "ld_imm64":
-        return [index + 2]
-    return [index + 1, index + 1 + insn.off] if "o" in op.uses and op.cls in (5, 6) else [index + 1]
+        return [after + (insn.off if op.kind == "ja" else insn.imm)]
+    return [after, after + insn.off] if "o" in op.uses and op.cls in (5, 6) else [after]
+
+
+def leaders(insns: list[Insn], functions: Iterable[int]) -> list[int]:
+    """Where basic blocks begin: functions, jump targets, and what follows a jump or an exit."""
+    found = {0, *functions}
+    for index in slots(insns):
+        after = following(insns, index)
+        if (targets := successors(insns, index)) != [after]:
+            found.update((*targets, after))
+    return sorted(i for i in found if i < len(insns))
 
 
 def graph(program: ProgramSpec) -> str:
     """The control-flow graph in Graphviz's language."""
     insns = list(decode(program.insns))
-    starts = leaders(insns)
     texts = {item.insn_idx: item.text for item in listing(program.insns, {}, {})}
-    out = [f'digraph "{program.name}" {{', "  node [shape=box, fontname=monospace];"]
+    functions = dict(program.functions)
+    starts = leaders(insns, functions)
+    out = [f'digraph "{quoted(program.name)}" {{', "  node [shape=box, fontname=monospace];"]
     for start, end in zip(starts, [*starts[1:], len(insns)], strict=True):
-        body = "".join(f"{i}: {texts[i]}\\l" for i in range(start, end) if i in texts)
-        out.append(f'  b{start} [label="{body}"];')
-        last = max(i for i in range(start, end) if i in texts)
-        out += [f"  b{start} -> b{to};" for to in successors(insns, last)]
+        title = f"{functions[start]}:\\l" if start in functions else ""
+        inside = [i for i in range(start, end) if i in texts]
+        body = "".join(f"{i}: {quoted(texts[i])}\\l" for i in inside)
+        out.append(f'  b{start} [label="{quoted(title)}{body}"];')
+        if inside:  # else a jump goes into a 64-bit constant
+            out += [f"  b{start} -> b{to};" for to in successors(insns, inside[-1])]
     return "\n".join([*out, "}"])
+
+
+def quoted(text: str) -> str:
+    """As it stands between quotation marks in Graphviz's language, \\l left alone."""
+    return text.replace('"', '\\"')
 
 
 def machine_code(code: bytes, name: str) -> str:
@@ -96,12 +114,14 @@ def loaded_text(spec: CollectionSpec, name: str, what: str) -> str:
 
 def run(options: argparse.Namespace) -> int:
     """Print the programs; 1 if one cannot be shown in the form asked for."""
-    spec = CollectionSpec.load(options.object)
+    try:
+        spec = CollectionSpec.load(options.object)
+    except ObjectError as err:
+        raise SystemExit(f"pyebpf dump: {options.object}: {err}") from None
     names = [options.prog] if options.prog else list(spec.programs)
     if options.prog and options.prog not in spec.programs:
-        raise SystemExit(
-            f"pyebpf dump: {options.object}: no program {options.prog!r}, found {', '.join(spec.programs)}"
-        )
+        found = ", ".join(spec.programs) or "none"
+        raise SystemExit(f"pyebpf dump: {options.object}: no program {options.prog!r}, found {found}")
     shown, failed = [], 0
     for name in names:
         try:

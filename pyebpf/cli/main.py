@@ -40,10 +40,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Error as err:
         print(f"pyebpf {options.command}: {err}", file=sys.stderr)
         return 1
-    except FileNotFoundError as err:
-        print(f"pyebpf {options.command}: {err.filename}: {err.strerror}", file=sys.stderr)
-        return 1
     except BrokenPipeError:
+        return 1
+    except OSError as err:  # a file that is missing, not readable, a directory
+        place = f"{err.filename}: " if err.filename is not None else ""
+        print(f"pyebpf {options.command}: {place}{err.strerror or err}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -1,6 +1,8 @@
 """check(): what the verifier says of every program of an object, without keeping any of it."""
 
+import errno
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pyebpf.errors import Error, VerifierError
@@ -43,17 +45,27 @@ class Verdict:
 
 
 def check(
-    source: "Source | CollectionContents", *, backend: str = "user", caps: str = "all", log_level: int = 0
+    source: "Source | CollectionContents",
+    *,
+    programs: Sequence[str] | None = None,
+    backend: str = "user",
+    caps: str = "all",
+    log_level: int = 0,
 ) -> list[Verdict]:
-    """Verify every program of an object file, SEC("?...") included, each on its own.
+    """Verify every program of an object file, SEC("?...") included, each on its own; or those named in `programs`.
 
-    ObjectError, Error: the object cannot be read, or its maps cannot be created.
+    ObjectError, Error: the object cannot be read, has no such program, or its maps cannot be created.
     """
     spec = source if isinstance(source, CollectionContents) else CollectionSpec.load(source)
+    for name in programs or ():
+        if name not in spec.programs:
+            found = ", ".join(spec.programs) or "none"
+            raise Error(errno.ENOENT, f"no program {name!r}, found {found}")
     loading = Loading(spec, Options(backend=backend, caps=caps, log_level=log_level, explain=False), {})
     try:
         loading.create_maps({})
-        return [_check_one(loading, program) for program in spec.programs.values()]
+        chosen = spec.programs if programs is None else programs
+        return [_check_one(loading, spec.programs[name]) for name in chosen]
     finally:
         loading.undo()
         loading.close_btf()

@@ -74,9 +74,7 @@ def test_our_engines(build: str, engine: str, whole: bool) -> None:
     with Collection.load(data.dissector(build), engine=engine) as coll:
         program = coll.programs["dissect_flow"]
         assert program.engine == engine
-        executable = program.native
-        assert executable is not None
-        hashes = executable.run_batch(batch.data, batch.offsets, batch.lengths, threads=2, keys_out=keys)
+        hashes = program.run_batch(batch, threads=2, out=keys)
     same(whole, hashes, keys)
 
 
@@ -112,7 +110,7 @@ def test_raw_entry_called_from_c() -> None:
 # Flows
 
 ETHERNET = bytes(12) + b"\x88\xb5"
-"""PROG_TEST_RUN shows a socket filter what stands behind the Ethernet header: the whole frame, behind one of its own."""
+"""PROG_TEST_RUN shows a socket filter what stands behind the Ethernet header: here the whole frame."""
 
 
 def flow_key(keys: Keys) -> bytes:
@@ -134,8 +132,18 @@ def counted() -> dict[bytes, tuple[int, int]]:
     return {key: (n[key], nbytes[key]) for key in n}
 
 
-@pytest.mark.parametrize("engine", ["interp", "jit"])
-@pytest.mark.parametrize("build", BUILDS)
+SLOW = pytest.mark.slow
+FLOW_RUNS = [
+    ("", "jit"),
+    pytest.param("", "interp", marks=SLOW),
+    pytest.param(".v4", "jit", marks=SLOW),
+    pytest.param(".zig", "jit", marks=SLOW),
+    pytest.param(".zig", "interp", marks=SLOW),
+]
+"""Verifying one of these takes the most of a test's time."""
+
+
+@pytest.mark.parametrize(("build", "engine"), FLOW_RUNS)
 def test_xdp_flow_counts_every_flow(build: str, engine: str) -> None:
     with Collection.load(data.DATA / "bpf" / f"xdp_flow{build}.o", engine=engine) as coll:
         with open_capture(data.CAPTURE) as source:
@@ -148,6 +156,7 @@ def test_xdp_flow_counts_every_flow(build: str, engine: str) -> None:
     assert int(other) == len(capture()) - sum(n for n, _ in wanted.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["interp", "jit"])
 def test_sock_flow_of_three_builds_and_linux_agree(engine: str) -> None:
     require.linux()
@@ -157,7 +166,7 @@ def test_sock_flow_of_three_builds_and_linux_agree(engine: str) -> None:
         path: pathlib.Path = data.DATA / "bpf" / f"sock_flow{build}.o"
         with Collection.load(path, **where) as coll:  # type: ignore[arg-type]
             program = coll.programs["sock_flow"]
-            returned = [program.test_run(p).retval for p in sample]
+            returned = [program.test_run(ETHERNET + p).retval for p in sample]
             flows = {k.tobytes(): v.tobytes() for k, v in coll.maps["sock_flows"].items()}
             results.append((returned, flows))
     assert results[0][1]

@@ -1,6 +1,7 @@
 """Map: a map as a mutable mapping, typed by size, numpy dtype or BTF."""
 
 import builtins
+import contextlib
 import errno
 import os
 from collections.abc import ItemsView, Iterator, Mapping, MutableMapping, ValuesView
@@ -318,7 +319,8 @@ class Map(MutableMapping[Any, Any]):
     def __del__(self) -> None:
         handle = getattr(self, "_handle", None)
         if handle is not None:
-            handle.close()
+            with contextlib.suppress(Error):  # Somebody closed the fd already.
+                handle.close()
 
 
 class _Items(ItemsView[Any, Any]):

@@ -1,6 +1,7 @@
 """Program: a loaded program, called like a function."""
 
 import builtins
+import contextlib
 import errno
 import os
 from collections.abc import Mapping
@@ -435,7 +436,8 @@ class Program(native.Caller):
 
     def __del__(self) -> None:
         if getattr(self, "_fd", -1) >= 0:
-            self.close()
+            with contextlib.suppress(Error):  # Somebody closed the fd already.
+                self.close()
 
 
 def engine_number(name: str) -> int:

@@ -1,6 +1,8 @@
 """Map as its user sees it, on both back ends."""
 
 import errno
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +162,26 @@ def test_closed_map_is_ebadf(backend: str) -> None:
     assert "closed" in repr(m)
     assert errno_of(m.lookup, 1) == errno.EBADF
     assert errno_of(lambda: m.fd) == errno.EBADF
+
+
+def test_an_fd_closed_behind_its_map() -> None:
+    m = Map.create("hash", 4, 4, 4)
+    pyebpf.close(m.fd)
+    assert errno_of(pyebpf.close, m.fd) == errno.EBADF
+    del m  # Says nothing.
+
+
+def test_objects_left_open_at_exit_say_nothing() -> None:
+    code = (
+        "import pyebpf\n"
+        "m = pyebpf.Map.create('hash', 4, 4, 4)\n"
+        "p = pyebpf.Program.load('r1 = m ll\\n r0 = 2\\n exit', 'xdp', maps={'m': m})\n"
+        "class Cycle: pass\n"
+        "c = Cycle(); c.me = c; c.m = pyebpf.Map.create('array', 4, 4, 4)\n"
+        "print(p(bytes(64)))\n"
+    )
+    done = subprocess.run([sys.executable, "-X", "dev", "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "2\n", "")
 
 
 def test_pin(tmp_path: Path) -> None:

@@ -402,3 +402,46 @@ const struct ebpf_func *ebpf_func_of(const struct ebpf_code *code, uint32_t insn
 	}
 	return &code->funcs[lo];
 }
+
+/* What a helper call counts for in a bound. */
+#define HELPER_INSNS 16
+
+/* Bound of one function; 0: none.  known[k] is that of funcs[k], 0 as yet. */
+static uint64_t func_bound(const struct ebpf_code *code, const struct ebpf_func *func, uint64_t *known, uint32_t depth)
+{
+	uint64_t *bound = &known[func - code->funcs], sum = 0;
+
+	if (*bound)
+		return *bound;
+	if (depth >= EBPF_MAX_CALL_FRAMES)
+		return 0;
+	for (uint32_t i = func->start; i < func->end; i++) {
+		const struct ebpf_dinsn *insn = &code->insns[i];
+		uint64_t part = 1;
+
+		if (insn->op == OP_CALL_LOCAL)
+			part = func_bound(code, ebpf_func_of(code, insn->target), known, depth + 1);
+		else if (insn->op == OP_CALL_HELPER)
+			part = HELPER_INSNS;
+		else if (insn->op == OP_LD_FUNC || insn->op == OP_TAIL_CALL ||
+			 (insn->op < OP_TAIL_CALL && is_jump(&ebpf_op_info[insn->op]) && insn->target <= i))
+			part = 0;
+		/* Calls of calls grow fast, and past this nobody asks. */
+		if (!part || sum > UINT32_MAX)
+			return 0;
+		sum += part;
+	}
+	return *bound = sum;
+}
+
+uint64_t ebpf_code_bound(const struct ebpf_code *code)
+{
+	uint64_t *known, bound;
+
+	if (code->max_insns)
+		return code->max_insns;
+	known = calloc(code->n_funcs, sizeof(*known));
+	bound = known ? func_bound(code, &code->funcs[0], known, 0) : 0;
+	free(known);
+	return bound;
+}

@@ -84,5 +84,9 @@ struct ebpf_code {
 int ebpf_decode(const struct ebpf_prog_desc *desc, struct ebpf_code *code, struct ebpf_error *err);
 void ebpf_code_free(struct ebpf_code *code);
 
+/* A bound of the instructions of one run, helpers counted as a few each, or 0 when it has loops, callbacks, tail calls
+ * or a recursion: then nothing short bounds it. */
+uint64_t ebpf_code_bound(const struct ebpf_code *code);
+
 /* The function that holds an instruction. */
 const struct ebpf_func *ebpf_func_of(const struct ebpf_code *code, uint32_t insn_idx);

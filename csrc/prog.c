@@ -106,6 +106,7 @@ static int prog_build(struct ebpf_prog *prog, const struct ebpf_prog_desc *desc,
 		return rc;
 	prog->wants_stack = prog->engine == EBPF_ENGINE_JIT && has_map_of_type(prog, BPF_MAP_TYPE_STACK_TRACE);
 	prog->min_ctx = min_ctx(prog->code);
+	prog->max_insns = ebpf_code_bound(prog->code);
 	prog->fn = interp_entry(desc->flags);
 	if (prog->engine == EBPF_ENGINE_INTERP)
 		return 0;

@@ -75,8 +75,9 @@ struct ebpf_prog {
 	uint32_t refs; /* atomic; freed at 0 after a grace period */
 	uint32_t n_insns;
 	uint32_t n_maps;
-	uint32_t min_ctx; /* bytes of a raw context that the program reads or writes; 0 for packets */
-	uint64_t run_cnt; /* atomic, as run_time_ns: while statistics are on */
+	uint64_t max_insns; /* bound of one run, 0: unknown */
+	uint32_t min_ctx;   /* bytes of a raw context that the program reads or writes; 0 for packets */
+	uint64_t run_cnt;   /* atomic, as run_time_ns: while statistics are on */
 	uint64_t run_time_ns;
 	uint64_t budget;              /* atomic: back edges and calls of one run, under PROG_NEEDS_BUDGET */
 	struct ebpf_insn *insns;      /* the image */

@@ -16,6 +16,7 @@ cdef extern from "core.h":
         int engine
         uint32_t type
         uint32_t flags
+        uint64_t max_insns
         uint32_t min_ctx
         uint64_t budget
         uint64_t run_cnt

@@ -147,7 +147,7 @@ cdef class NativeProg:
         if engine not in (0, 1):
             raise Error(EINVAL, f"engine {engine}, expected 0 (interpreter) or 1 (JIT)")
         memset(&desc, 0, sizeof(desc))
-        self.maps, self.name, self.max_insns = tuple(maps), name, max_insns
+        self.maps, self.name = tuple(maps), name
         subprogs = tuple(subprogs)
         cdef ebpf_subprog *c_subprogs = <ebpf_subprog *>calloc(len(subprogs) + 1, sizeof(ebpf_subprog))
         cdef ebpf_map **c_maps = <ebpf_map **>calloc(len(self.maps) + 1, sizeof(ebpf_map *))
@@ -173,7 +173,8 @@ cdef class NativeProg:
             free(c_subprogs)
             free(c_maps)
         self.unverified = flags & PROG_NEEDS_BUDGET
-        self.keep_gil = not self.unverified and 0 < max_insns <= SHORT_RUN
+        self.max_insns = self.prog.max_insns
+        self.keep_gil = not self.unverified and 0 < self.max_insns <= SHORT_RUN
 
     def __dealloc__(self):
         if self.prog != NULL:

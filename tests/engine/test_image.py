@@ -146,3 +146,21 @@ def test_a_program_keeps_its_maps() -> None:
     assert counts.refs == 2
     del counts
     assert prog.run_raw() == 77
+
+
+@pytest.mark.parametrize(
+    ("text", "bound"),
+    [
+        ("r0 = 0\n exit", 2),
+        ("r0 = 0\n if r1 == 0 goto out\n r0 = 1\n out: exit", 4),
+        ("r0 = 0\n again: r0 += 1\n if r0 < 9 goto again\n exit", 0),
+        ("call f\n call f\n exit\n f: r0 = 0\n exit", 2 + 2 + 1),
+        ("call f\n exit\n f: call g\n exit\n g: call f\n exit", 0),
+        ("call ktime_get_ns\n exit", 16 + 1),
+        ("r1 = 1\n r2 = f ll\n r3 = 0\n r4 = 0\n call loop\n exit\n f: r0 = 0\n exit", 0),
+        ("r0 = 0\n again: may_goto out\n goto again\n out: exit", 0),
+    ],
+)
+def test_runs_without_loops_are_bounded(text: str, bound: int) -> None:
+    assert NativeProg(encode(assemble(text)), type=1).max_insns == bound
+    assert NativeProg(encode(assemble(text)), type=1, max_insns=77).max_insns == 77

@@ -1,4 +1,5 @@
-/* Rewriting before lowering: the tests of loops, and rotations that a compiler spelled as two shifts and an or.
+/* Rewriting before lowering: 32-bit operations that old bytecode spells in 64 bits, and rotations that a compiler
+ * spells as two shifts and an or.
  *
  *     t = x; t >>= 32 - n; d = x; d <<= n; d |= t      (any order, t dead behind)       d = rol x, n
  *     t = d; t >>= 32 - n;        d <<= n; d |= t                                       d = rol d, n
@@ -44,6 +45,11 @@ static uint32_t last_write(const struct jit *jit, uint32_t i, uint32_t reg)
 			return i;
 	}
 	return i;
+}
+
+static void drop(struct jit *jit, uint32_t i)
+{
+	jit->code->insns[i] = (struct ebpf_dinsn){ .op = OP_DEAD };
 }
 
 static bool is_copy(const struct ebpf_dinsn *in)
@@ -97,11 +103,6 @@ static bool same_value(const struct jit *jit, uint32_t or, const struct part *a,
 	return a->copy < b->shift && !writes_between(jit, a->copy, b->shift, b->reg);
 }
 
-static void drop(struct jit *jit, uint32_t i)
-{
-	jit->code->insns[i] = (struct ebpf_dinsn){ .op = OP_DEAD };
-}
-
 static bool try_rotation(struct jit *jit, uint32_t or)
 {
 	const struct ebpf_dinsn *in = insn(jit, or);
@@ -134,15 +135,70 @@ static void find_inverted(struct jit *jit)
 			jit->flow.target[insn(jit, i)->target + 1] = true;
 }
 
-void jit_rewrite(struct jit *jit, uint32_t func_idx)
+/* r <<= 32; r >>= 32 + k, which -mcpu=v1 and v2 have for 32-bit shifts and extensions; the first goes. */
+static bool try_half_shift(struct jit *jit, uint32_t i)
+{
+	struct ebpf_dinsn *in = &jit->code->insns[i];
+	uint32_t up = last_write(jit, i, in->dst), count = (uint32_t)in->imm & 63, copy;
+	bool is_signed = in->op == OP_ARSH64_K;
+
+	if (count < 32 || insn(jit, up)->op != OP_LSH64_K || insn(jit, up)->imm != 32)
+		return false;
+	if (is_signed && count > 32 && (jit->flow.after[i] & UPPER(in->dst)))
+		return false;
+	copy = last_write(jit, up, in->dst);
+	in->imm = count - 32;
+	in->src = in->dst;
+	if (count > 32)
+		in->op = is_signed ? OP_ARSH32_K : OP_RSH32_K;
+	else
+		in->op = is_signed ? OP_MOVSX32_64 : OP_MOV32_X;
+	drop(jit, up);
+	if (count > 32 || insn(jit, copy)->op != OP_MOV64_X)
+		return true;
+	/* The copy extends at once. */
+	jit->code->insns[copy].op = in->op;
+	drop(jit, i);
+	return true;
+}
+
+/* 64-bit operations whose lower half depends on lower halves alone. */
+static const uint16_t narrow_ops[JIT_OP_COUNT] = {
+	[OP_ADD64_K] = OP_ADD32_K, [OP_ADD64_X] = OP_ADD32_X, [OP_SUB64_K] = OP_SUB32_K, [OP_SUB64_X] = OP_SUB32_X,
+	[OP_MUL64_K] = OP_MUL32_K, [OP_MUL64_X] = OP_MUL32_X, [OP_OR64_K] = OP_OR32_K,   [OP_OR64_X] = OP_OR32_X,
+	[OP_AND64_K] = OP_AND32_K, [OP_AND64_X] = OP_AND32_X, [OP_XOR64_K] = OP_XOR32_K, [OP_XOR64_X] = OP_XOR32_X,
+	[OP_LSH64_K] = OP_LSH32_K, [OP_NEG64] = OP_NEG32,
+};
+
+/* Does in 32 bits what nobody reads the upper half of. */
+static void narrow(struct jit *jit, uint32_t i)
+{
+	struct ebpf_dinsn *in = &jit->code->insns[i];
+
+	if (!narrow_ops[in->op] || (jit->flow.after[i] & UPPER(in->dst)))
+		return;
+	if (in->op != OP_LSH64_K || (in->imm & 63) < 32)
+		in->op = narrow_ops[in->op];
+}
+
+/* Runs a rewrite over the function; liveness follows it. */
+static void rewrite_each(struct jit *jit, uint32_t op, uint32_t op2, bool (*rewrite)(struct jit *jit, uint32_t i))
 {
 	bool changed = false;
 
-	jit->func = &jit->code->funcs[func_idx];
-	find_inverted(jit);
 	for (uint32_t i = jit->func->start; i < jit->func->end; i++)
-		if (insn(jit, i)->op == OP_OR32_X)
-			changed |= try_rotation(jit, i);
+		if (insn(jit, i)->op == op || insn(jit, i)->op == op2)
+			changed |= rewrite(jit, i);
 	if (changed)
 		jit_flow_solve(&jit->flow, jit->code, jit->func);
+}
+
+void jit_rewrite(struct jit *jit, uint32_t func_idx)
+{
+	jit->func = &jit->code->funcs[func_idx];
+	find_inverted(jit);
+	rewrite_each(jit, OP_RSH64_K, OP_ARSH64_K, try_half_shift);
+	for (uint32_t i = jit->func->start; i < jit->func->end; i++)
+		narrow(jit, i);
+	rewrite_each(jit, OP_OR32_X, OP_OR32_X, try_rotation);
 }

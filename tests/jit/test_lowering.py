@@ -76,8 +76,17 @@ RULES = {
     "address of an element": ("r0 = r1\nr0 <<= 3\nr0 += r2\nexit", ["lea rax, [rsi + rdi*8]"], ["shl", "add"]),
     "rotation by copies": (ROTATE_BY_COPIES, ["rorx edx, edi, 0xd"], ["shl", "shr", "or "]),
     "rotation in place": (ROTATE_IN_PLACE, ["rol edi, 4"], ["shl", "shr", "or "]),
-    "shifts that extend": ("r0 = r1\nr0 <<= 32\nr0 >>= 32\nexit", ["mov eax, eax"], ["shl", "shr"]),
-    "shifts that extend with sign": ("r0 = r1\nr0 <<= 32\nr0 s>>= 32\nexit", ["movsxd rax, eax"], ["shl", "sar"]),
+    "shifts that extend": ("r0 = r1\nr0 <<= 32\nr0 >>= 32\nexit", ["mov eax, edi"], ["shl", "shr", "rax"]),
+    "shifts that extend with sign": ("r0 = r1\nr0 <<= 32\nr0 s>>= 32\nexit", ["movsxd rax, edi"], ["shl", "sar"]),
+    "32-bit shift spelled in 64 bits": (
+        "r0 = r1\nr0 <<= 32\nr0 >>= 45\nexit", ["mov rax, rdi", "shr eax, 0xd"], ["shl"],
+    ),
+    "signed 32-bit shift spelled in 64 bits, upper half read": (
+        "r0 = r1\nr0 <<= 32\nr0 s>>= 45\nexit", ["shl rax, 0x20", "sar rax, 0x2d"], [],
+    ),
+    "64-bit sum of which 32 are read": (
+        "r1 *= r2\nw0 = w1\nexit", ["imul edi, esi", "mov eax, edi"], [],
+    ),
     "load and swap": ("r0 = *(u32 *)(r1 + 4)\nr0 = be32 r0\nexit", ["movbe eax, dword ptr [rdi + 4]"], ["bswap"]),
     "load and swap of 16 bits needs no extension": (
         "r0 = *(u16 *)(r1 + 4)\nr0 = be16 r0\nexit", ["movzx eax, word ptr [rdi + 4]", "rol ax, 8"], ["movzx eax, ax"],
@@ -125,7 +134,7 @@ RULES = {
     "a result nobody reads": ("r0 = 1\nr1 *= r2\nr3 = 7\nexit", ["mov eax, 1"], ["imul", "edx"]),
     "an extension of a value that has 32 bits": ("w0 = w1\nw0 = w0\nexit", ["mov eax, edi"], ["mov eax, eax"]),
     "an extension that nobody sees": (
-        "r1 += r2\nw1 = w1\nr0 = 0\n*(u32 *)(r2 + 0) = r1\nexit", ["add rdi, rsi"], ["mov edi, edi"],
+        "r1 += r2\nw1 = w1\nr0 = 0\n*(u32 *)(r2 + 0) = r1\nexit", ["add edi, esi"], ["mov edi, edi"],
     ),
     "a mask of a loaded byte": ("r0 = *(u8 *)(r1 + 0)\nr0 &= 255\nexit", ["movzx eax, byte"], ["and", "movzx eax, al"]),
     "a frame that is not used": ("r0 = r1\nexit", ["mov rax, rdi", "ret"], ["push", "rbp", "rsp"]),
@@ -208,7 +217,7 @@ def test_dead_code_is_not_emitted() -> None:
 
 
 def test_an_upper_half_the_verifier_saw_dead_is_not_cleared() -> None:
-    text = "r1 += r2\nw1 = w1\nr0 = r1\nexit"
+    text = "r1 >>= r2\nw1 = w1\nr0 = r1\nexit"
     assert "mov edi, edi" in emitted(text)
     assert "mov edi, edi" not in emitted(text, facts={1: FactFlag.DST_UPPER_DEAD})
 

@@ -26,6 +26,7 @@ if not cython.compiled:
         BUF,
         CTX,
         EACCES,
+        EINVAL,
         FUNC,
         KIND_MASK,
         MAP_KEY,
@@ -44,8 +45,8 @@ if not cython.compiled:
     from pyebpf.verify.state import is_spilled_scalar
 
 MAX_VAR_SIZE = 1 << 29
-KEY_KINDS = (STACK_KIND, PKT_KIND, META_KIND, KEY_KIND, VALUE_KIND) = (6, 8, 7, 5, 4)
-MEM_KINDS = (*KEY_KINDS, 15, 16)
+VALUE_KIND = 4
+MEM_KINDS = (6, 8, 7, 5, VALUE_KIND, 15, 16)
 EXPECTED = {
     Arg.CTX: "ctx",
     Arg.CTX_OR_NULL: "ctx",
@@ -56,7 +57,6 @@ EXPECTED = {
     Arg.CONST_SIZE_OR_ZERO: "scalar",
     Arg.CONST_STR: "map_value",
 }
-KEY_TEXT = "fp, pkt, pkt_meta, map_key, map_value"
 MEM_TEXT = "fp, pkt, pkt_meta, map_key, map_value, mem, ringbuf_mem, buf, trusted_ptr_"
 KINDS = {
     Arg.CTX: (2,),
@@ -66,9 +66,10 @@ KINDS = {
     Arg.STACK_OR_NULL: (6,),
     Arg.CONST_SIZE: (1,),
     Arg.CONST_SIZE_OR_ZERO: (1,),
-    Arg.MAP_KEY: KEY_KINDS,
-    Arg.MAP_VALUE: KEY_KINDS,
-    Arg.MAP_VALUE_UNINIT: KEY_KINDS,
+    Arg.MAP_KEY: MEM_KINDS,
+    Arg.MAP_VALUE: MEM_KINDS,
+    Arg.MAP_VALUE_UNINIT: MEM_KINDS,
+    Arg.CONST_STR: (VALUE_KIND,),
     Arg.MEM: MEM_KINDS,
     Arg.MEM_WRITE: MEM_KINDS,
     Arg.MEM_UNINIT: MEM_KINDS,
@@ -123,7 +124,7 @@ def check_kind(env: Env, regno: i32, arg: Any) -> status:
         return 0
     expected = EXPECTED.get(arg)
     if expected is None:
-        expected = KEY_TEXT if KINDS[arg] is KEY_KINDS else MEM_TEXT
+        expected = MEM_TEXT
     return fail(env, EACCES, f"R{regno} type={kind_name(r.kind)} expected={expected}")
 
 
@@ -231,6 +232,23 @@ def check_map_memory(env: Env, call: Call, regno: i32, arg: Any) -> status:
     return 0
 
 
+def check_string(env: Env, regno: i32) -> status:
+    """A zero-terminated string in a frozen read-only array."""
+    r = reg(env, regno)
+    desc: Any = env.maps[r.map]
+    if desc.frozen is None:
+        return fail(env, EACCES, f"R{regno} does not point to a readonly map'")
+    if r.tm:
+        return fail(env, EACCES, f"R{regno} is not a constant address'")
+    if desc.type != MapType.ARRAY or desc.max_entries != 1:
+        return fail(env, EACCES, "no direct value access support for this map type")
+    check_region(env, regno, r.off, desc.value_size - r.off, desc.value_size, False)
+    at: i32 = r.off + sign64(r.tv)
+    if 0 not in desc.frozen[at:]:
+        return fail(env, EINVAL, "string is not zero-terminated")
+    return 0
+
+
 def check_arg(env: Env, call: Call, index: i32, args: Any) -> status:
     """Argument number `index` of the prototype, in register index + 1."""
     regno: i32 = index + 1
@@ -260,6 +278,8 @@ def check_arg(env: Env, call: Call, index: i32, args: Any) -> status:
     elif arg == Arg.LONG:
         check_memory(env, call, regno, 8, True, False, True)
         return check_alignment(env, r, 0, 8, True)
+    elif arg == Arg.CONST_STR:
+        return check_string(env, regno)
     elif arg == Arg.CONST_SIZE:
         return check_size(env, call, regno, args[index - 1], False)
     elif arg == Arg.CONST_SIZE_OR_ZERO:

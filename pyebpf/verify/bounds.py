@@ -297,10 +297,9 @@ def bounds_sane(r: RegP) -> cbool:
 
 
 def check_sane(r: RegP) -> None:
-    """Forget everything when the descriptions contradict, as Linux does."""
+    """Forget the ranges when the descriptions contradict, as Linux does."""
     if not bounds_sane(r):
         no_bounds(r)
-        tnum_unknown(r)
 
 
 def adopt32(r: RegP) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import cython
 
+from pyebpf.spec.kinds import MapType
+
 if not cython.compiled:
     from pyebpf.bits import cbool, i32, status
     from pyebpf.verify.args import Call
@@ -11,11 +13,21 @@ if not cython.compiled:
     from pyebpf.verify.env import Env, Subfunc, fail, reg, say, unsupported
     from pyebpf.verify.frames import enter
     from pyebpf.verify.jump import check_pending, push_branch
-    from pyebpf.verify.model import EINVAL, MAP_KEY, MAP_PTR, MAP_VALUE
+    from pyebpf.verify.model import EINVAL, ENOTSUPP, MAP_KEY, MAP_PTR, MAP_VALUE
     from pyebpf.verify.precision import mark_precise
     from pyebpf.verify.state import Frame, State, make_room
 
 LOOP = 181
+ITERABLE = frozenset(
+    {
+        MapType.HASH,
+        MapType.ARRAY,
+        MapType.PERCPU_HASH,
+        MapType.PERCPU_ARRAY,
+        MapType.LRU_HASH,
+        MapType.LRU_PERCPU_HASH,
+    }
+)
 
 
 def push_callback(env: Env, call: Call) -> status:
@@ -61,6 +73,8 @@ def call_back(env: Env, call: Call) -> status:
     if call.func not in env.func_names:
         return fail(env, EINVAL, "callback function not static")
     if call.number != LOOP:
+        if env.maps[call.map].type not in ITERABLE:
+            return fail(env, ENOTSUPP, "callback function not allowed for map")
         return push_callback(env, call)
     mark_precise(env, 1)
     r1 = reg(env, 1)

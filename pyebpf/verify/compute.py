@@ -234,7 +234,7 @@ def check_binary(env: Env, ins: InsP, op: i32) -> status:
     is64: cbool = ins.cls == C_ALU64
     division: cbool = op == DIV or op == MOD
     nbits: i32 = 64 if is64 else 32
-    bad_off: cbool = ins.off > 1 or (ins.off == 1 and not division)
+    bad_off: cbool = ins.off != 0 and not (ins.off == 1 and division)
     if ins.code & SRC_X:
         if ins.imm or bad_off:
             return fail(env, EINVAL, "BPF_ALU uses reserved fields")
@@ -248,8 +248,6 @@ def check_binary(env: Env, ins: InsP, op: i32) -> status:
         if (op == LSH or op == RSH or op == ARSH) and (ins.imm < 0 or ins.imm >= nbits):
             return fail(env, EINVAL, f"invalid shift {ins.imm}")
     write_reg(env, ins.dst)
-    if ins.off < 0:
-        return unsupported(env, "arithmetic with a negative offset field")
     if ins.code & SRC_X:
         compute_reg(env, op, is64, ins.dst, ins.src)
     else:

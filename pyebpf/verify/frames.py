@@ -6,23 +6,21 @@ import cython
 
 if not cython.compiled:
     from pyebpf.bits import S64_MAX, S64_MIN, i32, status
-    from pyebpf.verify.bounds import mark_not_init, mark_unknown
+    from pyebpf.verify.bounds import mark_not_init
     from pyebpf.verify.env import Env, fail, reg, say, scratch_all, scratch_reg
     from pyebpf.verify.model import (
         E2BIG,
         EACCES,
         EINVAL,
-        FP,
         MAX_FRAMES,
         SCALAR,
-        SLOT0,
         STACK,
         RegP,
     )  # fmt: skip
     from pyebpf.verify.precision import mark_precise
-    from pyebpf.verify.prune import same_bounds, same_callsites
     from pyebpf.verify.show import show_state
-    from pyebpf.verify.state import Frame, State, is_spilled, new_frame
+    from pyebpf.verify.state import Frame, State, new_frame
+    from pyebpf.verify.widen import open_entry, widen_state
 
 
 def clear_caller_saved(env: Env) -> None:
@@ -75,42 +73,6 @@ def invalid_scalar(env: Env, r: RegP, lo: i32, hi: i32, where: str) -> status:
     return fail(env, EINVAL, f"{text} should have been in [{lo}, {hi}]")
 
 
-def open_entry(env: Env, state: State, idx: i32) -> State:
-    """The newest unfinished state stored at a callback's call, in the same call chain; None."""
-    mixed = (idx ^ env.frame.callsite) & 0xFFFFFFFF
-    states: list = env.explored[mixed % env.n]
-    i: i32
-    for i in range(len(states) - 1, -1, -1):
-        s: State = states[i]
-        if s.branches and s.insn_idx == idx and same_callsites(s, state):
-            return s
-    return None
-
-
-def widen(env: Env, old: RegP, cur: RegP) -> None:
-    """A scalar that changes from round to round and decides nothing becomes unknown, so that the loop converges."""
-    if old.kind != SCALAR or cur.kind != SCALAR or old.precise or cur.precise:
-        return
-    if same_bounds(old, cur) and old.id == cur.id:
-        return
-    mark_unknown(cur)
-
-
-def widen_state(env: Env, old: State, cur: State) -> status:
-    """Widen all frames."""
-    i: i32
-    j: i32
-    for i in range(old.curframe + 1):
-        a: Frame = old.frames[i]
-        b: Frame = cur.frames[i]
-        for j in range(FP):
-            widen(env, a.regs + j, b.regs + j)
-        for j in range(min(a.nslots, b.nslots)):
-            if is_spilled(a.regs + (SLOT0 + j)) and is_spilled(b.regs + (SLOT0 + j)):
-                widen(env, a.regs + (SLOT0 + j), b.regs + (SLOT0 + j))
-    return 0
-
-
 def leave(env: Env) -> status:
     """exit from a function that was called: R0 goes to the caller, a callback back to its call."""
     state: State = env.state
@@ -140,7 +102,7 @@ def leave(env: Env) -> status:
     env.insn_idx = target
     scratch_all(env)
     if callee.callback:
-        old = open_entry(env, state, target)
+        old = open_entry(env, state, state, target)
         if old is not None:
             widen_state(env, old, state)
     return 0

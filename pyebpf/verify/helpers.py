@@ -46,6 +46,8 @@ MAP_LOOKUP_ELEM = 1
 FOR_EACH_MAP_ELEM = 164
 XDP_GET_BUFF_LEN = 188
 LOOP = 181
+SNPRINTF = 165  # its format would have to be read
+TRACED = frozenset({46, 107, 108, 188})  # take kernel objects, not the context, in programs of type syscall
 BOUNDED_BY_SIZE = frozenset({45, 67, 114, 115, 141})
 WRITES_MAP = frozenset({2, 3, 87, 88})
 RESIZES_PACKET = 2
@@ -67,7 +69,7 @@ def prototype(env: Env, number: i32) -> Any:
     if not allowed(ProgType(env.prog_type), number):
         fail(env, EINVAL, f"program of this type cannot use helper {helper_text(number)}")
     proto: Any = BY_ID.get(number)
-    if proto is None:
+    if proto is None or number == SNPRINTF or (env.prog_type == 31 and number in TRACED):
         unsupported(env, f"helper {helper_text(number)}")
     if number == XDP_GET_BUFF_LEN and env.prog_type != ProgType.XDP:
         unsupported(env, f"{helper_text(number)} on a kernel object")
@@ -173,6 +175,8 @@ def constant_tail_index(env: Env, call: Call) -> status:
     """A tail call by a constant index depends on it."""
     r3 = reg(env, 3)
     desc = env.maps[call.map]
+    if desc.type != MapType.PROG_ARRAY:
+        return fail(env, EINVAL, "expected prog array map for tail call")
     if r3.kind == SCALAR and r3.tm == 0 and r3.tv < desc.max_entries:
         mark_precise(env, 3)
     return 0

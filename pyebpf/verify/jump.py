@@ -59,6 +59,7 @@ if not cython.compiled:
     from pyebpf.verify.show import show_changes
     from pyebpf.verify.state import Frame, State, copy_state, copy_value, frame_insn, is_spilled
     from pyebpf.verify.tnum import tnum_add
+    from pyebpf.verify.widen import open_entry, widen_state
 
 MAX_PENDING = 8192
 
@@ -414,6 +415,22 @@ def both_ways(env: Env, ins: InsP, op: i32, is32: cbool, d: RegP, s: RegP) -> st
     return 0
 
 
+def check_may_goto(env: Env, ins: InsP) -> status:
+    """may_goto: goes on until its budget is used up, then jumps."""
+    idx: i32 = env.insn_idx
+    if ins.cls == C_JMP32 or ins.code & SRC_X or ins.src or ins.dst or ins.imm:
+        return fail(env, EINVAL, f"invalid may_goto imm {ins.imm}")
+    state: State = env.state
+    old = open_entry(env, state, state.parent, idx)
+    other = push_branch(env, idx + 1)
+    check_pending(env)
+    other.may_goto_depth += 1
+    if old is not None:
+        widen_state(env, old, other)
+    env.insn_idx += 1 + ins.off
+    return 0
+
+
 def check_jump(env: Env, ins: InsP) -> status:
     """A conditional jump."""
     op: i32 = ins.code & 0xF0
@@ -421,7 +438,7 @@ def check_jump(env: Env, ins: InsP) -> status:
     if op == JA or op > JCOND:
         return fail(env, EINVAL, f"invalid BPF_JMP/JMP32 opcode {op:x}")
     if op == JCOND:
-        return unsupported(env, "may_goto")
+        return check_may_goto(env, ins)
     read_operands(env, ins)
     d = reg(env, ins.dst)
     s = env.fake + 0

@@ -77,10 +77,8 @@ def uses(env: Env, i: i32) -> i32:
     cls: i32 = ins.cls
     mode: i32 = ins.code & 0xE0
     if cls == C_LD:
-        if mode == M_ABS:
-            return 1 << 6 | CALLER_SAVED << 16
-        if mode == M_IND:
-            return 1 << 6 | src | CALLER_SAVED << 16
+        if mode == M_ABS or mode == M_IND:
+            return 0x3FF  # as Linux: anything may be used
         return dst << 16
     if cls == C_LDX:
         return src | dst << 16

@@ -8,7 +8,7 @@ if not cython.compiled:
     from pyebpf.bits import i32, status
     from pyebpf.verify.env import Env
     from pyebpf.verify.livestack import successors
-    from pyebpf.verify.model import CALLS_CALLBACK
+    from pyebpf.verify.model import CALLS_CALLBACK, MAY_GOTO
 
 
 def find_sccs(env: Env) -> status:
@@ -16,7 +16,7 @@ def find_sccs(env: Env) -> status:
     i: i32
     wanted = False
     for i in range(env.n):
-        if (env.aux + i).marks & CALLS_CALLBACK:
+        if (env.aux + i).marks & CALLS_CALLBACK or (env.insns + i).code == MAY_GOTO:
             wanted = True
     if not wanted:
         return 0

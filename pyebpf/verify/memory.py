@@ -24,6 +24,7 @@ if not cython.compiled:
         FLOW_KEYS,
         KIND_MASK,
         MAP_KEY,
+        MAP_PTR,
         MAP_VALUE,
         MAYBE_NULL,
         MEM,
@@ -202,6 +203,8 @@ def access(
         access_flow_keys(env, off, size, is_write, src, dst)
     elif kind == MAP_KEY:
         access_map_key(env, regno, off, size, is_write, dst)
+    elif kind == MAP_PTR:
+        return unsupported(env, "fields of the kernel's map structures")
     else:
         return fail(env, EACCES, f"R{regno} invalid mem access '{kind_name(kind)}'")
     if not is_write and size < 8 and dst >= 0:
@@ -228,8 +231,3 @@ def check_store(env: Env, dst: i32, src: i32, off: i32, size: i32, strict: cbool
     read_reg(env, src)
     read_reg(env, dst)
     return access(env, dst, off, size, True, src, 0, -1, strict, False)
-
-
-def no_sockets(env: Env) -> status:
-    """Sockets are not known yet."""
-    return unsupported(env, "sockets")

@@ -130,6 +130,7 @@ JLE: Final = table.JMP_OPS["jle"]
 JSLT: Final = table.JMP_OPS["jslt"]
 JSLE: Final = table.JMP_OPS["jsle"]
 JCOND: Final = 0xE0
+MAY_GOTO: Final = table.BY_NAME["MAY_GOTO"].opcode
 NOT_JSET: Final = table.JMP_OPS["jset"] | table.X  # "no common bit": what JSET not taken tells
 A_FETCH: Final = table.FETCH
 A_XCHG: Final = table.ATOMIC_OPS["atomic_xchg"]

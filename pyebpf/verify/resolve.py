@@ -7,7 +7,7 @@ from typing import Any
 import cython
 
 from pyebpf.isa import table
-from pyebpf.spec.kinds import MapType
+from pyebpf.spec.kinds import BPF_F_SLEEPABLE, MapType, ProgType
 
 if not cython.compiled:
     from pyebpf.bits import i32, status
@@ -44,8 +44,10 @@ def map_of(env: Env, maps: Any, source: i32, imm: i32) -> status:
     """Index in env.maps of the map that a constant names."""
     by_fd = source in (MAP_FD, MAP_VALUE_FD)
     desc = maps.by_fd(imm) if by_fd else maps.by_index(imm)
-    if desc is None:
+    if desc is None and by_fd:
         fail(env, EBADF, f"fd {imm} is not pointing to valid bpf_map")
+    if desc is None:
+        fail(env, EINVAL, "fd 0 is not pointing to valid bpf_map")
     for i, known in enumerate(env.maps):
         if known is desc or (known.id and known.id == desc.id):
             return int(i)

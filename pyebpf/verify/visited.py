@@ -14,6 +14,7 @@ if not cython.compiled:
         EXACT,
         FORCE_CHECKPOINT,
         JMP_POINT,
+        MAY_GOTO,
         NOT_EXACT,
         RANGE_WITHIN,
     )  # fmt: skip
@@ -81,6 +82,9 @@ def look_at_open(env: Env, old: State, cur: State, idx: i32) -> status:
         if states_equal(env, old, cur, RANGE_WITHIN):
             return 1
         return 2
+    if (env.insns + idx).code == MAY_GOTO and old.may_goto_depth != cur.may_goto_depth:
+        if states_equal(env, old, cur, RANGE_WITHIN):
+            return 1
     if (
         maybe_looping(old, cur)
         and old.may_goto_depth == cur.may_goto_depth

@@ -255,9 +255,13 @@ def deduce_mixed(r: RegP) -> None:
     lo: s64 = sign64((wrap64(r.smin) & HIGH32) | u_lo)
     hi: s64 = sign64((wrap64(r.smax) & HIGH32) | u_hi)
     clip_s64(r, lo, hi)
-    if r.s32min <= r.s32max and r.smin >= S32_MIN and r.smax <= S32_MAX:
-        # sign-extended from 32 bits
-        clip_s64(r, r.s32min, r.s32max)
+    if r.s32min >= 0 and r.smin >= S32_MIN and r.smax <= S32_MAX:
+        # sign-extended from 32 bits, and not negative: the high half is zero
+        r.smin = r.s32min
+        r.smax = r.s32max
+        r.umin = wrap64(r.s32min)
+        r.umax = wrap64(r.s32max)
+        tnum_clip(r, r.umin, r.umax)
 
 
 def deduce(r: RegP) -> None:

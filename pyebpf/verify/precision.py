@@ -279,12 +279,12 @@ def back_atomic(env: Env, imm: i32, dst: i32, src: i32, flags: i32) -> status:
         # the slot holds data afterwards; what was loaded from it was a spilled register
         if env.bt_slots[flags & HIST_FRAME] >> (flags >> HIST_SPI_SHIFT & 63) & 1:
             return GIVE_UP
-        return back_fill(env, loaded, flags) if loaded >= 0 else 0
+        if loaded >= 0 and has_reg(env, loaded):
+            env.bt_slots[flags & HIST_FRAME] |= bit(flags >> HIST_SPI_SHIFT & 63)
+        return 0
     if imm == A_STORE_REL:
         return back_spill(env, C_STX, src, flags)
-    if loaded >= 0:
-        clear_reg_bit(env, loaded)
-    return 0
+    return 0  # as Linux: a register loaded goes on being looked for
 
 
 def back_insn(env: Env, idx: i32, subseq: i32, step: i32) -> status:

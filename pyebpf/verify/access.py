@@ -31,7 +31,7 @@ if not cython.compiled:
         TCP_SOCK,
         RegP,
     )  # fmt: skip
-    from pyebpf.verify.show import kind_name, unum
+    from pyebpf.verify.show import kind_name
     from pyebpf.verify.tnum import tnum_is_aligned
 
 DESCRIPTIONS = {

@@ -78,6 +78,7 @@ cdef class Env:
     cdef public cbool allow_uninit_stack
     cdef public cbool bypass_spec
     cdef public cbool strict_align
+    cdef public cbool sleepable
     cdef public cbool state_freq
     cdef public cbool test_invariants
     cdef public cbool gpl

@@ -4,7 +4,6 @@ from pyebpf.cbits cimport i32, status
 from pyebpf.verify.env cimport Env, fail, unsupported
 from pyebpf.verify.cmodel cimport C_LDX, EBADF, EINVAL, M_MEM, M_MEMSX, MAX_VAR_OFF, S_FUNC
 
-cpdef i32 program_flags(Env env) noexcept
 cpdef status map_of(Env env, object maps, i32 source, i32 imm) except -1
 cpdef status check_value_offset(Env env, object desc, i32 off) except -1
 cpdef status resolve_one(Env env, object maps, i32 i) except -1

@@ -7,7 +7,7 @@ from typing import Any
 import cython
 
 from pyebpf.isa import table
-from pyebpf.spec.kinds import BPF_F_SLEEPABLE, MapType, ProgType
+from pyebpf.spec.kinds import MapType
 
 if not cython.compiled:
     from pyebpf.bits import i32, status

@@ -9,6 +9,7 @@ from pyebpf.verify.state cimport Frame, State
 cpdef str snum(s64 value)
 cpdef str unum(u64 value)
 cpdef str kind_name(i32 kind)
+cpdef s64 half(s64 value) noexcept
 cdef list ranges_text(RegP r)
 cdef str reg_text(Env env, Frame f, RegP r)
 cpdef str slot_text(Env env, Frame f, i32 spi)

@@ -60,6 +60,13 @@ def kind_name(kind: i32) -> str:
     return str(name)
 
 
+def half(value: s64) -> s64:
+    """A signed 32-bit bound as it is shown: in decimal as it is, in hex without the high half."""
+    if -32768 <= value <= 32767:
+        return value
+    return wrap64(value) & U32_MAX
+
+
 def ranges_text(r: RegP) -> list:
     """smin=... and so on, equal ones together."""
     j: i32
@@ -68,8 +75,8 @@ def ranges_text(r: RegP) -> list:
         ("smax", r.smax, r.smax == S64_MAX),
         ("umin", r.umin, r.umin == 0),
         ("umax", r.umax, r.umax == U64_MAX),
-        ("smin32", r.s32min, r.s32min == S32_MIN),
-        ("smax32", r.s32max, r.s32max == S32_MAX),
+        ("smin32", half(r.s32min), r.s32min == S32_MIN),
+        ("smax32", half(r.s32max), r.s32max == S32_MAX),
         ("umin32", r.u32min, r.u32min == 0),
         ("umax32", r.u32max, r.u32max == U32_MAX),
     ]
@@ -83,10 +90,7 @@ def ranges_text(r: RegP) -> list:
             if not done[j] and rows[j][1] == value:
                 done[j] = True
                 text += rows[j][0] + "="
-        if name[-1] == "2" and value < -32768:
-            out.append(text + f"{value & 0xFFFFFFFF:#x}")
-        else:
-            out.append(text + (snum(value) if name[0] == "s" else unum(value)))
+        out.append(text + (snum(value) if name[0] == "s" else unum(value)))
     return out
 
 

@@ -125,9 +125,11 @@ def check_funcs(env: Env) -> status:
         if jump and op != JCALL and op != JEXIT:
             target = jump_target(env, i)
             if target < fn.start or target >= fn.end:
+                env.insn_idx = i
                 return fail(env, EINVAL, f"jump out of range from insn {i} to {target}")
         if i == fn.end - 1:
             if ins.code != C_JMP | JEXIT and ins.code != C_JMP32 | JA and ins.code != C_JMP | JA:
+                env.insn_idx = i
                 return fail(env, EINVAL, "last insn is not an exit or jmp")
             cur += 1
             if cur < len(env.funcs):
@@ -160,6 +162,7 @@ def edge(env: Env, walk: Walk, t: i32, w: i32, branch: i32) -> status:
         return 0
     if w < 0 or w >= env.n:
         line_text(env, t, f"{t}: ")
+        env.insn_idx = t
         return fail(env, EINVAL, f"jump out of range from insn {t} to {w}")
     if branch == 2:
         mark(env, w, PRUNE_POINT | JMP_POINT)
@@ -173,6 +176,7 @@ def edge(env: Env, walk: Walk, t: i32, w: i32, branch: i32) -> status:
             return 0
         line_text(env, t, f"{t}: ")
         line_text(env, w, f"{w}: ")
+        env.insn_idx = t
         return fail(env, EINVAL, f"back-edge from insn {t} to {w}")
     walk.state[t] = OPEN | branch
     return 0
@@ -262,9 +266,11 @@ def check_cfg(env: Env) -> status:
     while i < env.n:
         ins = env.insns + i
         if walk.state[i] != DONE:
+            env.insn_idx = i
             return fail(env, EINVAL, f"unreachable insn {i}")
         if ins.code == LD_IMM64:
             if i + 1 < env.n and walk.state[i + 1] != NEW:
+                env.insn_idx = i
                 return fail(env, EINVAL, f"jump into the middle of ldimm64 insn {i}")
             i += 1
         i += 1

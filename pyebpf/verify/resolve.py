@@ -101,12 +101,14 @@ def resolve(env: Env, maps: Any) -> status:
         ins = env.insns + i
         mode: i32 = ins.code & 0xE0
         if ins.cls == C_LDX and ((mode != M_MEM and mode != M_MEMSX) or ins.imm):
+            env.insn_idx = i
             return fail(env, EINVAL, "BPF_LDX uses reserved fields")
         if ins.code == LD_IMM64:
             resolve_one(env, maps, i)
             i += 2
             continue
         if ins.code not in KNOWN_OPCODES:
+            env.insn_idx = i
             return fail(env, EINVAL, f"unknown opcode {ins.code:02x}")
         i += 1
     return 0

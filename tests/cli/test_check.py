@@ -5,9 +5,11 @@ import pathlib
 
 import pytest
 
+from pyebpf.cli import check
 from pyebpf.cli.main import main
 from tests.objects import build
 
+DATA = pathlib.Path(check.__file__).resolve().parents[1] / "data" / "bpf"
 KEYS = {"object", "name", "type", "verdict", "error", "insn", "processed", "ns"}
 """API.md's; more may be added."""
 
@@ -148,3 +150,21 @@ def test_bad_use_is_status_2(arguments: tuple[str, ...], capsys: pytest.CaptureF
     status, out, err = run(capsys, *arguments)
     assert (status, out) == (2, "")
     assert "usage: pyebpf" in err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", sorted(DATA.glob("*.o")), ids=lambda p: p.name)
+def test_what_ships_is_accepted(path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = run(capsys, "check", str(path))
+    assert status == 0, out
+
+
+def test_what_the_verifier_does_not_know_is_unsupported(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "lsm.o"
+    path.write_bytes(build.zig("lookup"))
+    status, out, _ = run(capsys, "check", "--json", str(path))
+    (program,) = json.loads(out)["programs"]
+    assert (status, program["verdict"]) == (1, "unsupported")
+    assert program["error"].startswith("unsupported: ")

@@ -1,6 +1,7 @@
 """check(): what the verifier says of every program of an object, without keeping any of it."""
 
 import errno
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,9 @@ from pyebpf.objects.collection import Loading, Options
 from pyebpf.objects.program import Program
 from pyebpf.spec.collection import CollectionContents, ProgramSpec
 from pyebpf.spec.kinds import ProgType
+
+PROCESSED = re.compile(r"^processed (\d+) insns", re.M)
+LAST_INSN = re.compile(r"^(\d+): \([0-9a-f]{2}\)", re.M)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,12 @@ class Verdict:
     @property
     def insn(self) -> int:
         """The instruction that was refused."""
-        return self.error.insn_idx if isinstance(self.error, VerifierError) else -1
+        if not isinstance(self.error, VerifierError):
+            return -1
+        if self.error.insn_idx >= 0 or self.unsupported:
+            return self.error.insn_idx
+        reached = LAST_INSN.findall(self.log)  # Linux says it in its log alone
+        return int(reached[-1]) if reached else -1
 
     @property
     def unsupported(self) -> bool:
@@ -80,6 +89,8 @@ def _check_one(loading: Loading, spec: ProgramSpec) -> Verdict:
         program = loading.load_program(spec)
     except Error as exc:
         error, log = exc, getattr(exc, "log", "")
+        counted = PROCESSED.search(log)
+        processed = int(counted[1]) if counted else 0
     elapsed = time.perf_counter_ns() - start
     if program is not None:
         log, processed = program.verifier_log, program.info.verified_insns

@@ -7,6 +7,7 @@ import pytest
 
 from pyebpf.cli import check
 from pyebpf.cli.main import main
+from tests import require
 from tests.objects import build
 
 DATA = pathlib.Path(check.__file__).resolve().parents[1] / "data" / "bpf"
@@ -76,6 +77,17 @@ def test_json_has_the_promised_keys(mixed: str, capsys: pytest.CaptureFixture[st
     assert good["ns"] > 0
     assert (bad["verdict"], bad["error"]) == ("rejected", "R0 invalid mem access 'map_value_or_null'")
     assert bad["insn"] > 0
+    assert bad["processed"] > 5
+
+
+def test_linux_says_the_same(mixed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    require.linux()
+    ours, theirs = (
+        json.loads(run(capsys, "check", "--json", "--backend", backend, mixed)[1])["programs"]
+        for backend in ("user", "kernel")
+    )
+    for key in ("name", "type", "verdict", "error", "insn", "processed"):
+        assert [p[key] for p in ours] == [p[key] for p in theirs]
 
 
 def test_the_log_is_printed_when_asked(mixed: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from pyebpf.cbits cimport S64_MAX, S64_MIN, i32, status
 from pyebpf.verify.bounds cimport mark_not_init
 from pyebpf.verify.env cimport Env, fail, reg, say, scratch_all, scratch_reg
+from pyebpf.verify.livestack cimport update_chain
 from pyebpf.verify.cmodel cimport E2BIG, EACCES, EINVAL, MAX_FRAMES, SCALAR, STACK, RegP
 from pyebpf.verify.precision cimport mark_precise
 from pyebpf.verify.show cimport show_state

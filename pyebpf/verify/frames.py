@@ -8,6 +8,7 @@ if not cython.compiled:
     from pyebpf.bits import S64_MAX, S64_MIN, i32, status
     from pyebpf.verify.bounds import mark_not_init
     from pyebpf.verify.env import Env, fail, reg, say, scratch_all, scratch_reg
+    from pyebpf.verify.livestack import update_chain
     from pyebpf.verify.model import (
         E2BIG,
         EACCES,
@@ -95,10 +96,10 @@ def leave(env: Env) -> status:
         show_state(env, state, callee.frameno, 1)
         say(env, f"to caller at {target}:\n")
         show_state(env, state, caller.frameno, 1)
+    update_chain(env, state)  # what this path read in the callee, which it will not see again
     state.frames.pop()
     state.curframe -= 1
     env.frame = caller
-    env.live_cur = None
     env.insn_idx = target
     scratch_all(env)
     if callee.callback:

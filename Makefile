@@ -29,7 +29,7 @@ $(STAMP): pyproject.toml
 	touch $@
 
 build: $(STAMP)
-	$(BIN)/python setup.py -q build_ext --inplace
+	$(BIN)/python setup.py -q build_ext --inplace -j2
 
 demo: build
 	$(BIN)/python -m pyebpf.cli.main demo
@@ -57,7 +57,7 @@ quick: build lint
 sanitize-build: $(STAMP)
 	mkdir -p $(SAN_DIR)
 	git ls-files -z | xargs -0 cp --parents -u -t $(SAN_DIR)
-	cd $(SAN_DIR) && PYEBPF_SANITIZE=address,undefined ../../$(BIN)/python setup.py -q build_ext --inplace
+	cd $(SAN_DIR) && PYEBPF_SANITIZE=address,undefined ../../$(BIN)/python setup.py -q build_ext --inplace -j2
 
 test-sanitize: sanitize-build
 	cd $(SAN_DIR) && $(SAN_ENV) ../../$(PYTEST) -m 'not slow and not nosan' -p no:cacheprovider tests

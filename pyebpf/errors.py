@@ -43,6 +43,11 @@ class VerifierError(Error):
         self.source = source
         self.unsupported = unsupported
 
+    def __str__(self) -> str:
+        if self.insn_idx < 0:
+            return super().__str__()
+        return Error(self.errno or 0, f"insn {self.insn_idx}: {self.strerror}").__str__()
+
 
 class ObjectError(Error):
     """An object file is malformed or asks for what is not there: EINVAL, with the place."""

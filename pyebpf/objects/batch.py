@@ -34,11 +34,21 @@ def pack(values: Any, dtype: "np.dtype[Any]") -> bytes:
         return b"".join(values)
     array = np.asarray(values)
     if array.dtype != dtype.base:
-        try:
-            array = np.asarray(values, dtype.base)
-        except (TypeError, ValueError, OverflowError) as exc:
-            raise Error(errno.EINVAL, f"a batch of {array.dtype} is none of {dtype}: {exc}") from exc
+        array = _converted(array, values, dtype)
     return np.ascontiguousarray(array).tobytes()
+
+
+def _converted(given: NDArray[Any], values: Any, dtype: "np.dtype[Any]") -> NDArray[Any]:
+    """`values` (as an array: `given`) as an array of `dtype`; EINVAL for a number that would become another one."""
+    try:
+        with np.errstate(invalid="ignore"):
+            array: NDArray[Any] = np.asarray(values, dtype.base)
+    except (TypeError, ValueError, OverflowError) as exc:
+        raise Error(errno.EINVAL, f"a batch of {given.dtype} is none of {dtype}: {exc}") from exc
+    if dtype.base.kind in "iu" and given.dtype.kind in "iuf" and not (same := array == given).all():
+        at = int(np.argmin(same))
+        raise Error(errno.EINVAL, f"element {at} of a batch is {given.flat[at]}, expected one that {dtype.base} holds")
+    return array
 
 
 def join(keys: NDArray[Any], values: NDArray[Any]) -> NDArray[Any]:

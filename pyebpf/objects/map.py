@@ -247,7 +247,10 @@ class Map(MutableMapping[Any, Any]):
             for one, its in key.items():
                 self.update(one, its, flags)
         elif self.type == MapType.PROG_ARRAY and not isinstance(value, (bytes, bytearray)):
-            self._handle.set_prog(self.key.encode(key), getattr(value, "fd", value))
+            fd = getattr(value, "fd", value)
+            if not isinstance(fd, int):
+                raise Error(errno.EINVAL, f"value is {value!r}, expected a Program or its fd")
+            self._handle.set_prog(self.key.encode(key), fd)
         else:
             self._update_raw(self.key.encode(key), self.value.encode(value), flags)
 

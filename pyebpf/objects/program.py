@@ -4,6 +4,7 @@ import builtins
 import contextlib
 import errno
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -32,6 +33,7 @@ from pyebpf.syscall import TestRun
 
 ENGINES = {"interp": 0, "jit": 1}
 KINDS = {kind.name.lower(): kind for kind in ProgType}
+NAME = re.compile(r"[A-Za-z0-9_.]*")
 _PACKET_TYPES = (
     ProgType.SOCKET_FILTER,
     ProgType.SCHED_CLS,
@@ -81,6 +83,8 @@ def code_bytes(insns: Code, maps: Mapping[str, Map]) -> bytes:
     if isinstance(insns, str):
         return encode(asm.assemble(insns, {name: m.fd for name, m in maps.items()}))
     if isinstance(insns, (bytes, bytearray, memoryview)):
+        if memoryview(insns).nbytes % 8:
+            raise Error(errno.EINVAL, f"instructions are {memoryview(insns).nbytes} bytes, expected a multiple of 8")
         return bytes(insns)
     return encode(insns)
 
@@ -134,6 +138,12 @@ class Program(native.Caller):
         type: "xdp", "socket_filter", ..., a section name ("tc", "tracepoint/x/y"), or ProgType.
         engine: "jit" or "interp".  caps: the privileges it is verified with ("all", "bpf", "none").
         """
+        if backend not in ("user", "kernel"):
+            raise ValueError(f"backend is {backend!r}, expected 'user' or 'kernel'")
+        if not isinstance(license, str) or not isinstance(name, str):
+            raise TypeError(f"license is {license!r}, name is {name!r}, expected text")
+        if not NAME.fullmatch(name):
+            raise Error(errno.EINVAL, f"name is {name!r}, expected letters, digits, _ and .")
         kind, attach_type, _ = prog_type(type)
         code = code_bytes(insns, maps or {})
         wanted = attach_type if expected_attach_type is None else expected_attach_type
@@ -167,11 +177,14 @@ class Program(native.Caller):
         explain: a program that is refused without a log level is verified again with one, for the log in the error.
         """
         rt = runtime()
+        obj: ProgObj | None
         try:
             obj = load_prog(rt, args, MapRefs(rt, indexed))
         except VerifierError as exc:
             if args.log_level or exc.unsupported or not explain:
                 raise
+            obj = None
+        if obj is None:  # outside of the handler, so that one refusal is one traceback
             obj = load_prog(rt, replace(args, log_level=1), MapRefs(rt, indexed))
         return cls(rt.fds.install(obj))
 

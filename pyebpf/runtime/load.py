@@ -13,7 +13,7 @@ from pyebpf.runtime.debuginfo import DebugInfo
 from pyebpf.runtime.mapobj import MapObj
 from pyebpf.runtime.progobj import ProgObj
 from pyebpf.runtime.state import Runtime
-from pyebpf.spec import attach, kinds
+from pyebpf.spec import attach, attr, kinds
 from pyebpf.spec.kinds import AttachType, ProgType
 from pyebpf.spec.verified import MapDesc, VerifiedProgram
 from pyebpf.verifier import VerifierInput, verify
@@ -114,6 +114,10 @@ def check_args(args: LoadArgs, count: int) -> ProgType:
     """Linux's checks before it looks at one of the `count` instructions; EINVAL, EPERM, E2BIG."""
     if args.flags & ~_FLAGS:
         raise Error(errno.EINVAL, f"prog_flags {args.flags:#x}, expected none beyond {_FLAGS:#x}")
+    if args.caps not in MAX_INSNS:
+        raise ValueError(f"caps is {args.caps!r}, expected one of {', '.join(MAX_INSNS)}")
+    if not 0 <= args.log_level <= attr.LOG_MASK:
+        raise Error(errno.EINVAL, f"log_level {args.log_level}, expected 0 to {attr.LOG_MASK}")
     if not 0 < count <= MAX_INSNS[args.caps]:
         raise Error(errno.E2BIG, f"{count} instructions, expected 1 to {MAX_INSNS[args.caps]}")
     try:

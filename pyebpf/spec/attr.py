@@ -7,12 +7,14 @@ A layout is written as C would declare it, every member at its natural alignment
     "@8 u32 prog_btf_fd"                    the next member is at offset 8 (unions, padding)
 """
 
+import errno
 import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from pyebpf.errors import Error
 from pyebpf.spec.kinds import Cmd
 
 ATTR_SIZE: Final = 168
@@ -52,13 +54,21 @@ class Layout:
         return value
 
     def write(self, data: bytearray, name: str, value: int | bytes) -> None:
-        """Set `name` in `data`; a character array is padded with zeros, a negative number is two's complement."""
+        """Set `name` in `data`; a character array is padded with zeros, a negative number is two's complement.
+
+        A number that does not fit is EINVAL, never its low bits.
+        """
         member = self.members[name]
         if isinstance(value, bytes):
             data[member.offset : member.offset + member.size] = value.ljust(member.size, b"\0")[: member.size]
             return
         assert member.codec is not None
-        value &= (1 << 8 * member.size) - 1
+        if not hasattr(value, "__index__"):
+            raise TypeError(f"{name} is {value!r}, expected an integer")
+        bits = 8 * member.size
+        if not -1 << bits - 1 <= value < 1 << bits:
+            raise Error(errno.EINVAL, f"{name} is {value}, expected {-1 << bits - 1} to {(1 << bits) - 1}")
+        value = int(value) & (1 << bits) - 1
         if member.codec.format == "<i" and value >> 31:
             value -= 1 << 32
         member.codec.pack_into(data, member.offset, value)

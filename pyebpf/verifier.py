@@ -57,6 +57,8 @@ def _check_input(program: VerifierInput) -> None:
         raise VerifierError(errno.E2BIG, f"program has {n} instructions, at most {MAX_INSNS} are allowed")
     if program.caps not in ("all", "bpf", "none"):
         raise VerifierError(errno.EINVAL, f"caps is {program.caps!r}, expected all, bpf or none")
+    if program.caps == "none" and program.prog_type != ProgType.SOCKET_FILTER:
+        raise VerifierError(errno.EPERM, "only socket_filter programs can be loaded without privileges")
     if program.prog_type not in RULES or program.attach_btf_id:
         name = getattr(program.prog_type, "name", str(program.prog_type)).lower()
         raise VerifierError(errno.EOPNOTSUPP, f"unsupported: programs of type {name}", unsupported=True)

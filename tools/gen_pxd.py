@@ -16,6 +16,7 @@ A noexcept function would swallow an exception, so it may not raise or call one 
 import ast
 import pathlib
 import sys
+import textwrap
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -118,6 +119,21 @@ def cimports(tree: ast.Module, all_defs: dict[str, set[str]]) -> list[str]:
     return lines
 
 
+def wrapped(lines: list[str]) -> str:
+    """The file's text, in lines of at most 120 characters."""
+    out = []
+    for line in lines:
+        if len(line) <= 120:
+            out.append(line)
+        else:
+            if " cimport " in line:
+                line = line.replace(" cimport ", " cimport (") + ",)"
+            head, rest = line.split("(", 1)
+            inner, tail = rest.rsplit(")", 1)
+            out += [head + "(", *textwrap.wrap(inner, 116, initial_indent="    ", subsequent_indent="    "), ")" + tail]
+    return "\n".join(out).rstrip() + "\n"
+
+
 def module_pxd(path: pathlib.Path, all_defs: dict[str, set[str]], classes: set[str]) -> str:
     """The .pxd of one module."""
     tree = ast.parse(path.read_text())
@@ -137,7 +153,7 @@ def module_pxd(path: pathlib.Path, all_defs: dict[str, set[str]], classes: set[s
             out.append("")
         elif isinstance(node, ast.FunctionDef):
             out.append(signature(node, classes))
-    return "\n".join(out).rstrip() + "\n"
+    return wrapped(out)
 
 
 PUBLIC = {"u64", "s64", "u32", "s32", "u16", "u8", "i32", "cbool", "object", "list", "dict", "str", "bytes"}

@@ -3,7 +3,10 @@
 from pyebpf.cbits cimport S64_MIN, cbool, i32, s64, sign32, sign64, status, u32, u64, wrap64
 from pyebpf.verify.bounds cimport mark_unknown
 from pyebpf.verify.env cimport Env, fail, new_id, reg, scratch_reg, unsupported
-from pyebpf.verify.cmodel cimport ADD_CONST, CTX, EACCES, EINVAL, FLOW_KEYS, FP, KIND_MASK, MAP_KEY, MAP_VALUE, MAX_REG, MAX_VAR_OFF, NOT_INIT, PKT, PKT_END, PKT_META, SCALAR, SOCK_COMMON, SOCKET, STACK, TCP_SOCK, RegP
+from pyebpf.verify.cmodel cimport (
+    ADD_CONST, CTX, EACCES, EINVAL, FLOW_KEYS, FP, KIND_MASK, MAP_KEY, MAP_VALUE, MAX_REG, MAX_VAR_OFF, NOT_INIT,
+    PKT, PKT_END, PKT_META, SCALAR, SOCK_COMMON, SOCKET, STACK, TCP_SOCK, RegP,
+)
 from pyebpf.verify.show cimport kind_name
 from pyebpf.verify.tnum cimport tnum_is_aligned
 

@@ -4,7 +4,10 @@ from pyebpf.cbits cimport cbool, i32, sign64, status, u64
 from pyebpf.verify.access cimport check_alignment, check_region, check_unmodified, is_null, leaks, not_known, read_reg
 from pyebpf.verify.env cimport Env, fail, reg, slot
 from pyebpf.verify.memory cimport can_access_packet, check_map_kind, check_packet
-from pyebpf.verify.cmodel cimport BUF, CTX, EACCES, EINVAL, FUNC, KIND_MASK, MAP_KEY, MAP_PTR, MAP_VALUE, MAYBE_NULL, MEM, PKT, PKT_META, RDONLY, STACK
+from pyebpf.verify.cmodel cimport (
+    BUF, CTX, EACCES, EINVAL, FUNC, KIND_MASK, MAP_KEY, MAP_PTR, MAP_VALUE, MAYBE_NULL, MEM, PKT, PKT_META, RDONLY,
+    STACK,
+)
 from pyebpf.verify.precision cimport mark_precise, mark_slot_precise
 from pyebpf.verify.show cimport kind_name
 from pyebpf.verify.stack cimport check_bounds, check_initialised, pointee

@@ -4,7 +4,10 @@ from pyebpf.cbits cimport cbool, i32, status
 from pyebpf.verify.access cimport leaks, read_reg, unknown_reg, write_reg
 from pyebpf.verify.env cimport Env, fail, reg
 from pyebpf.verify.memory cimport access, check_load, check_store
-from pyebpf.verify.cmodel cimport A_CMPXCHG, A_FETCH, A_LOAD_ACQ, A_STORE_REL, A_XCHG, ADD, AND, CTX, EACCES, EINVAL, FLOW_KEYS, KIND_MASK, OR, PKT, PKT_META, SOCK_COMMON, SOCKET, TCP_SOCK, XOR, InsP, RegP
+from pyebpf.verify.cmodel cimport (
+    A_CMPXCHG, A_FETCH, A_LOAD_ACQ, A_STORE_REL, A_XCHG, ADD, AND, CTX, EACCES, EINVAL, FLOW_KEYS, KIND_MASK, OR,
+    PKT, PKT_META, SOCK_COMMON, SOCKET, TCP_SOCK, XOR, InsP, RegP,
+)
 from pyebpf.verify.show cimport kind_name
 
 cdef cbool target_ok(RegP r) noexcept

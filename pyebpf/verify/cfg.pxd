@@ -2,7 +2,10 @@
 
 from pyebpf.cbits cimport cbool, i32, status
 from pyebpf.verify.env cimport Env, Subfunc, fail, say, unsupported
-from pyebpf.verify.cmodel cimport C_JMP, C_JMP32, C_LD, CALLS_CALLBACK, E2BIG, EINVAL, EPERM, FORCE_CHECKPOINT, JA, JCALL, JCOND, JEXIT, JMP_POINT, M_ABS, M_IND, PRUNE_POINT, S_CALL, S_FUNC, S_KFUNC, SRC_X
+from pyebpf.verify.cmodel cimport (
+    C_JMP, C_JMP32, C_LD, CALLS_CALLBACK, E2BIG, EINVAL, EPERM, FORCE_CHECKPOINT, JA, JCALL, JCOND, JEXIT,
+    JMP_POINT, M_ABS, M_IND, PRUNE_POINT, S_CALL, S_FUNC, S_KFUNC, SRC_X,
+)
 from pyebpf.verify.show cimport line_text
 
 cpdef status add_func(Env env, i32 start) except -1

@@ -5,7 +5,10 @@ from pyebpf.verify.access cimport assign_id, is_pointer, leaks, read_reg, unknow
 from pyebpf.verify.alu cimport negate, scalar_op, truncate
 from pyebpf.verify.bounds cimport check_sane, mark_const_scalar, mark_known, no_bounds, sync_bounds, zero_extend
 from pyebpf.verify.env cimport Env, fail, reg, unsupported
-from pyebpf.verify.cmodel cimport ADD, ADD_CONST, ARSH, C_ALU64, DIV, EACCES, EINVAL, END, LSH, MOD, MOV, NEG, RSH, SCALAR, SRC_X, SUB, InsP, RegP
+from pyebpf.verify.cmodel cimport (
+    ADD, ADD_CONST, ARSH, C_ALU64, DIV, EACCES, EINVAL, END, LSH, MOD, MOV, NEG, RSH, SCALAR, SRC_X, SUB, InsP,
+    RegP,
+)
 from pyebpf.verify.carrays cimport clear_reg
 from pyebpf.verify.pointers cimport pointer_op
 from pyebpf.verify.precision cimport mark_precise

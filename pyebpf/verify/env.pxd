@@ -32,7 +32,6 @@ cdef class Env:
     cdef Log log
     cdef public dict lines
     cdef public object last_linfo
-    cdef public i32 pos_line
     cdef State state
     cdef Frame frame
     cdef public list pending
@@ -48,7 +47,6 @@ cdef class Env:
     cdef public i32 total_states
     cdef public i32 peak_states
     cdef public i32 max_states
-    cdef public i32 longest_mark
     cdef public u32 id_gen
     cdef HistP hist
     cdef public i32 hist_len
@@ -80,20 +78,16 @@ cdef class Env:
     cdef public cbool strict_align
     cdef public cbool sleepable
     cdef public cbool state_freq
-    cdef public cbool test_invariants
     cdef public cbool gpl
     cdef public cbool func_infos
-    cdef public cbool seen_direct_write
     cdef public i32 max_ctx_off
     cdef public object ctx_rules
-    cdef public cbool ctx_writes
     cdef public i32 flags
-    cdef public dict facts_aux
-    cdef public dict helper_maps
-    cdef public dict map_keys
     cdef public i32 kind_of_attach
-    cdef public i32 pkt_alignment
 
+cpdef status clear_counters(Env env) except -1
+cpdef status set_privileges(Env env, object program) except -1
+cpdef status fill_insns(Env env) except -1
 cdef RegP reg(Env env, i32 regno) noexcept
 cdef RegP slot(Frame f, i32 spi) noexcept
 cpdef object say(Env env, str text)

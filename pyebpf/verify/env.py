@@ -92,11 +92,9 @@ class Env:
         "bt_slots",
         "bypass_spec",
         "ctx_rules",
-        "ctx_writes",
         "cur_hist",
         "explored",
         "explored_size",
-        "facts_aux",
         "fake",
         "flags",
         "frame",
@@ -105,7 +103,6 @@ class Env:
         "func_names",
         "funcs",
         "gpl",
-        "helper_maps",
         "hist",
         "hist_cap",
         "hist_len",
@@ -125,8 +122,6 @@ class Env:
         "live_cur",
         "live_mask",
         "log",
-        "longest_mark",
-        "map_keys",
         "map_refs",
         "maps",
         "max_ctx_off",
@@ -134,8 +129,6 @@ class Env:
         "n",
         "peak_states",
         "pending",
-        "pkt_alignment",
-        "pos_line",
         "prev_idx",
         "prev_insn_pos",
         "prev_jmps",
@@ -148,12 +141,10 @@ class Env:
         "sccs",
         "scr_regs",
         "scr_slots",
-        "seen_direct_write",
         "sleepable",
         "state",
         "state_freq",
         "strict_align",
-        "test_invariants",
         "tmp_id",
         "total_states",
         "write_masks",
@@ -171,7 +162,6 @@ class Env:
     log: Log
     lines: dict
     last_linfo: object
-    pos_line: i32
     state: State
     frame: Frame
     pending: list
@@ -187,7 +177,6 @@ class Env:
     total_states: i32
     peak_states: i32
     max_states: i32
-    longest_mark: i32
     id_gen: u32
     hist: HistP
     hist_len: i32
@@ -219,19 +208,12 @@ class Env:
     strict_align: cbool
     sleepable: cbool
     state_freq: cbool
-    test_invariants: cbool
     gpl: cbool
     func_infos: cbool
-    seen_direct_write: cbool
     max_ctx_off: i32
     ctx_rules: object
-    ctx_writes: cbool
     flags: i32
-    facts_aux: dict
-    helper_maps: dict
-    map_keys: dict
     kind_of_attach: i32
-    pkt_alignment: i32
 
     def __init__(self, program: Any, log: Log) -> None:
         self.program = program
@@ -241,84 +223,27 @@ class Env:
         self.n = len(self.raw)
         self.insns = alloc_ins(self.n + 1)
         self.aux = alloc_aux(self.n + 1)
+        self.hist = new_hist(256)
+        self.hist_cap = 256
+        self.fake = alloc_regs(8)
+        self.bt_regs = alloc_u64(MAX_FRAMES)
+        self.bt_slots = alloc_u64(MAX_FRAMES)
+        self.idmap_old = alloc_u64(ID_MAP_SIZE)
+        self.idmap_cur = alloc_u64(ID_MAP_SIZE)
+        self.linked = alloc_u64(8)
+        self.write_masks = alloc_u64(MAX_FRAMES)
         self.maps = []
         self.map_refs = {}
         self.funcs = []
         self.func_names = {}
         self.lines = {}
         self.last_linfo = None
-        self.pos_line = 0
-        self.state = None
-        self.frame = None
-        self.pending = []
-        self.explored = []
-        self.free_list = []
-        self.explored_size = 0
-        self.insn_idx = 0
-        self.prev_idx = -1
-        self.processed = 0
-        self.prev_processed = 0
-        self.jmps = 0
-        self.prev_jmps = 0
-        self.total_states = 0
-        self.peak_states = 0
-        self.max_states = 0
-        self.longest_mark = 0
-        self.id_gen = 0
-        self.hist_cap = 256
-        self.hist = new_hist(256)
-        self.hist_len = 0
-        self.cur_hist = -1
-        self.fake = alloc_regs(8)
-        self.scr_regs = 0
-        self.scr_slots = 0
-        self.prev_log_pos = 0
-        self.prev_insn_pos = 0
-        self.bt_frame = 0
-        self.bt_regs = alloc_u64(MAX_FRAMES)
-        self.bt_slots = alloc_u64(MAX_FRAMES)
-        self.idmap_old = alloc_u64(ID_MAP_SIZE)
-        self.idmap_cur = alloc_u64(ID_MAP_SIZE)
-        self.idmap_n = 0
-        self.tmp_id = 0
-        self.linked = alloc_u64(8)
-        self.linked_n = 0
-        self.write_masks = alloc_u64(MAX_FRAMES)
         self.live = {}
-        self.live_cur = None
-        self.live_mask = 0
         self.sccs = {}
-        caps = program.caps
-        self.bpf_capable = caps != "none"
-        self.allow_ptr_leaks = caps == "all"
-        self.allow_uninit_stack = caps == "all"
-        self.bypass_spec = caps == "all"
-        self.strict_align = bool(program.prog_flags & 1)
-        self.state_freq = bool(program.prog_flags & 8)
-        self.sleepable = bool(program.prog_flags & 16)
-        self.test_invariants = bool(program.prog_flags & 128)
-        self.gpl = False
-        self.func_infos = bool(program.func_info)
-        self.seen_direct_write = False
-        self.max_ctx_off = 0
         self.ctx_rules = None
-        self.ctx_writes = False
-        self.flags = 0
-        self.facts_aux = {}
-        self.helper_maps = {}
-        self.map_keys = {}
-        self.kind_of_attach = program.expected_attach_type
-        self.pkt_alignment = 0
-        i: i32
-        for i in range(self.n):
-            raw = self.raw[i]
-            ins = self.insns + i
-            ins.code = raw.opcode
-            ins.cls = raw.opcode & 7
-            ins.dst = raw.dst
-            ins.src = raw.src
-            ins.off = raw.off
-            ins.imm = raw.imm
+        clear_counters(self)
+        set_privileges(self, program)
+        fill_insns(self)
 
     def __dealloc__(self) -> None:
         free_array(self.insns)
@@ -331,6 +256,72 @@ class Env:
         free_array(self.idmap_cur)
         free_array(self.linked)
         free_array(self.write_masks)
+
+
+def clear_counters(env: Env) -> status:
+    """Nothing explored yet."""
+    env.state = None
+    env.frame = None
+    env.pending = []
+    env.explored = []
+    env.free_list = []
+    env.explored_size = 0
+    env.insn_idx = 0
+    env.prev_idx = -1
+    env.processed = 0
+    env.prev_processed = 0
+    env.jmps = 0
+    env.prev_jmps = 0
+    env.total_states = 0
+    env.peak_states = 0
+    env.max_states = 0
+    env.id_gen = 0
+    env.hist_len = 0
+    env.cur_hist = -1
+    env.scr_regs = 0
+    env.scr_slots = 0
+    env.prev_log_pos = 0
+    env.prev_insn_pos = 0
+    env.bt_frame = 0
+    env.idmap_n = 0
+    env.tmp_id = 0
+    env.linked_n = 0
+    env.live_cur = None
+    env.live_mask = 0
+    env.max_ctx_off = 0
+    env.flags = 0
+    return 0
+
+
+def set_privileges(env: Env, program: Any) -> status:
+    """What the caller's capabilities and flags allow."""
+    caps = program.caps
+    env.bpf_capable = caps != "none"
+    env.allow_ptr_leaks = caps == "all"
+    env.allow_uninit_stack = caps == "all"
+    env.bypass_spec = caps == "all"
+    env.strict_align = bool(program.prog_flags & 1)
+    env.state_freq = bool(program.prog_flags & 8)
+    env.sleepable = bool(program.prog_flags & 16)
+    env.gpl = False
+    env.func_infos = bool(program.func_info)
+    env.kind_of_attach = program.expected_attach_type
+    return 0
+
+
+def fill_insns(env: Env) -> status:
+    """Decode the instructions into records."""
+    i: i32
+    for i in range(env.n):
+        raw = env.raw[i]
+        ins = env.insns + i
+        ins.code = raw.opcode
+        ins.cls = raw.opcode & 7
+        ins.dst = raw.dst
+        ins.src = raw.src
+        ins.off = raw.off
+        ins.imm = raw.imm
+    return 0
 
 
 def reg(env: Env, regno: i32) -> RegP:

@@ -2,7 +2,9 @@
 
 from pyebpf.cbits cimport i32, sign64
 from pyebpf.verify.env cimport Env
-from pyebpf.verify.cmodel cimport CTX, FLOW_KEYS, KIND_MASK, MAP_VALUE, MEM, PKT, SEEN, STACK, TOOK_FALSE, TOOK_TRUE, RegP
+from pyebpf.verify.cmodel cimport (
+    CTX, FLOW_KEYS, KIND_MASK, MAP_VALUE, MEM, PKT, SEEN, STACK, TOOK_FALSE, TOOK_TRUE, RegP,
+)
 
 cpdef i32 fact_kind(i32 base) noexcept
 cdef void note_access(Env env, RegP r, i32 off, i32 size) noexcept

@@ -9,7 +9,9 @@ from pyebpf.verify.env cimport Env, fail, new_id, reg, unsupported
 from pyebpf.verify.facts cimport note_map
 from pyebpf.verify.frames cimport clear_caller_saved
 from pyebpf.verify.memory cimport access
-from pyebpf.verify.cmodel cimport EACCES, EINVAL, MAP_VALUE, MAYBE_NULL, NOT_INIT, PKT, PKT_END, PKT_META, SCALAR, SLOT0, InsP
+from pyebpf.verify.cmodel cimport (
+    EACCES, EINVAL, MAP_VALUE, MAYBE_NULL, NOT_INIT, PKT, PKT_END, PKT_META, SCALAR, SLOT0, InsP,
+)
 from pyebpf.verify.precision cimport mark_precise
 from pyebpf.verify.state cimport Frame, State, is_spilled
 

@@ -50,6 +50,7 @@ SNPRINTF = 165  # its format would have to be read
 TRACED = frozenset({46, 107, 108, 188})  # take kernel objects, not the context, in programs of type syscall
 BOUNDED_BY_SIZE = frozenset({45, 67, 114, 115, 141})
 WRITES_MAP = frozenset({2, 3, 87, 88})
+UNPRIVILEGED = frozenset({1, 2, 3, 5, 7, 8, 12, 26, 42, 68})
 RESIZES_PACKET = 2
 CALLS_HELPERS = 8
 TAIL_CALLS = 16
@@ -73,6 +74,8 @@ def prototype(env: Env, number: i32) -> Any:
         unsupported(env, f"helper {helper_text(number)}")
     if number == XDP_GET_BUFF_LEN and env.prog_type != ProgType.XDP:
         unsupported(env, f"{helper_text(number)} on a kernel object")
+    if not env.allow_ptr_leaks and number not in UNPRIVILEGED:
+        unsupported(env, f"helper {helper_text(number)} without CAP_PERFMON")
     if proto.gpl_only and not env.gpl:
         fail(env, EINVAL, "cannot call GPL-restricted function from non-GPL compatible program")
     return proto

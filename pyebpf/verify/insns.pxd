@@ -10,7 +10,10 @@ from pyebpf.verify.frames cimport check_local_call, clear_caller_saved, leave
 from pyebpf.verify.helpers cimport check_helper
 from pyebpf.verify.jump cimport check_jump
 from pyebpf.verify.memory cimport access, check_load, check_store
-from pyebpf.verify.cmodel cimport C_ALU, C_ALU64, C_JMP, C_JMP32, C_LDX, C_ST, C_STX, CTX, EACCES, EINVAL, FUNC, JA, JCALL, JEXIT, M_ABS, M_ATOMIC, M_IMM, M_IND, M_MEM, M_MEMSX, MAP_PTR, MAP_VALUE, S_CALL, S_FUNC, S_KFUNC, SRC_X, SZ_DW, InsP
+from pyebpf.verify.cmodel cimport (
+    C_ALU, C_ALU64, C_JMP, C_JMP32, C_LDX, C_ST, C_STX, CTX, EACCES, EINVAL, FUNC, JA, JCALL, JEXIT, M_ABS,
+    M_ATOMIC, M_IMM, M_IND, M_MEM, M_MEMSX, MAP_PTR, MAP_VALUE, S_CALL, S_FUNC, S_KFUNC, SRC_X, SZ_DW, InsP,
+)
 
 cpdef i32 size_of(i32 code) noexcept
 cpdef status check_ptr_kind(Env env, i32 kind) except -1

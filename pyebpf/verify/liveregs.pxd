@@ -3,7 +3,10 @@
 from pyebpf.cbits cimport cbool, i32, status
 from pyebpf.verify.env cimport Env, insn_text, say
 from pyebpf.verify.livestack cimport successors
-from pyebpf.verify.cmodel cimport A_CMPXCHG, A_FETCH, A_LOAD_ACQ, A_STORE_REL, C_JMP, C_JMP32, C_LD, C_LDX, C_ST, C_STX, END, JA, JCALL, JCOND, JEXIT, M_ABS, M_ATOMIC, M_IND, MOV, NEG, SRC_X
+from pyebpf.verify.cmodel cimport (
+    A_CMPXCHG, A_FETCH, A_LOAD_ACQ, A_STORE_REL, C_JMP, C_JMP32, C_LD, C_LDX, C_ST, C_STX, END, JA, JCALL, JCOND,
+    JEXIT, M_ABS, M_ATOMIC, M_IND, MOV, NEG, SRC_X,
+)
 
 cpdef i32 uses_of_atomic(i32 imm, i32 dst, i32 src) noexcept
 cpdef i32 uses_of_jump(Env env, i32 i, i32 op, i32 dst, i32 src) noexcept

@@ -7,7 +7,10 @@ from pyebpf.verify.bounds cimport check_sane, mark_const_scalar
 from pyebpf.verify.ctx cimport access_ctx
 from pyebpf.verify.env cimport Env, fail, reg, unsupported
 from pyebpf.verify.facts cimport note_access
-from pyebpf.verify.cmodel cimport CTX, EACCES, EINVAL, ENOTSUPP, FLOW_KEYS, KIND_MASK, MAP_KEY, MAP_PTR, MAP_VALUE, MAYBE_NULL, MEM, PKT, PKT_META, RDONLY, SCALAR, STACK, RegP
+from pyebpf.verify.cmodel cimport (
+    CTX, EACCES, EINVAL, ENOTSUPP, FLOW_KEYS, KIND_MASK, MAP_KEY, MAP_PTR, MAP_VALUE, MAYBE_NULL, MEM, PKT,
+    PKT_META, RDONLY, SCALAR, STACK, RegP,
+)
 from pyebpf.verify.show cimport kind_name
 from pyebpf.verify.signext cimport sign_extend
 from pyebpf.verify.stack cimport read_stack, write_stack
@@ -16,11 +19,15 @@ cpdef cbool can_access_packet(Env env, cbool is_write) noexcept
 cpdef status check_packet(Env env, i32 regno, i32 off, i32 size, cbool zero_ok) except -1
 cpdef status check_map_kind(Env env, i32 regno, i32 off, i32 size, cbool is_write) except -1
 cdef status read_constant(Env env, RegP r, object desc, i32 off, i32 size, i32 dst, cbool signed) except -1
-cpdef status access_map_value(Env env, i32 regno, i32 off, i32 size, cbool is_write, i32 src, i32 dst, cbool signed) except -1
+cpdef status access_map_value(
+    Env env, i32 regno, i32 off, i32 size, cbool is_write, i32 src, i32 dst, cbool signed
+) except -1
 cpdef status access_mem(Env env, i32 regno, i32 off, i32 size, cbool is_write, i32 src, i32 dst) except -1
 cpdef status access_packet(Env env, i32 regno, i32 off, i32 size, cbool is_write, i32 src, i32 dst) except -1
 cpdef status access_flow_keys(Env env, i32 off, i32 size, cbool is_write, i32 src, i32 dst) except -1
 cpdef status access_map_key(Env env, i32 regno, i32 off, i32 size, cbool is_write, i32 dst) except -1
-cpdef status access(Env env, i32 regno, i32 off, i32 size, cbool is_write, i32 src, i32 imm, i32 dst, cbool strict, cbool signed) except -1
+cpdef status access(
+    Env env, i32 regno, i32 off, i32 size, cbool is_write, i32 src, i32 imm, i32 dst, cbool strict, cbool signed
+) except -1
 cpdef status check_load(Env env, i32 dst, i32 src, i32 off, i32 size, cbool strict, cbool signed) except -1
 cpdef status check_store(Env env, i32 dst, i32 src, i32 off, i32 size, cbool strict) except -1

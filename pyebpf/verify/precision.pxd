@@ -2,7 +2,11 @@
 
 from pyebpf.cbits cimport cbool, i32, status, u64
 from pyebpf.verify.env cimport Env, Subfunc, insn_text, say
-from pyebpf.verify.cmodel cimport A_CMPXCHG, A_FETCH, A_LOAD_ACQ, A_STORE_REL, ARGS, C_ALU, C_ALU64, C_JMP, C_JMP32, C_LDX, C_ST, C_STX, CALLS_CALLBACK, END, FP, GIVE_UP, HIST_DST_STACK, HIST_FRAME, HIST_SPI_SHIFT, HIST_SRC_STACK, HIST_STACK, JA, JCALL, JCOND, JEXIT, M_ABS, M_ATOMIC, M_IND, MAX_FRAMES, MOV, NEG, S_CALL, SCALAR, SLOT0, SRC_X
+from pyebpf.verify.cmodel cimport (
+    A_CMPXCHG, A_FETCH, A_LOAD_ACQ, A_STORE_REL, ARGS, C_ALU, C_ALU64, C_JMP, C_JMP32, C_LDX, C_ST, C_STX,
+    CALLS_CALLBACK, END, FP, GIVE_UP, HIST_DST_STACK, HIST_FRAME, HIST_SPI_SHIFT, HIST_SRC_STACK, HIST_STACK, JA,
+    JCALL, JCOND, JEXIT, M_ABS, M_ATOMIC, M_IND, MAX_FRAMES, MOV, NEG, S_CALL, SCALAR, SLOT0, SRC_X,
+)
 from pyebpf.verify.show cimport show_state
 from pyebpf.verify.state cimport Frame, State, is_spilled, is_spilled_scalar
 

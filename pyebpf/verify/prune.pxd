@@ -4,7 +4,10 @@ from pyebpf.cbits cimport cbool, i32, status, u32, u64
 from pyebpf.verify.bounds cimport mark_unknown
 from pyebpf.verify.env cimport Env
 from pyebpf.verify.livestack cimport live_slots
-from pyebpf.verify.cmodel cimport ADD_CONST, BUF, EXACT, FP, ID_MAP_SIZE, KIND_MASK, MAP_KEY, MAP_VALUE, MEM, NOT_EXACT, NOT_INIT, PKT, PKT_META, SCALAR, SLOT0, STACK, TP_BUFFER, RegP
+from pyebpf.verify.cmodel cimport (
+    ADD_CONST, BUF, EXACT, FP, ID_MAP_SIZE, KIND_MASK, MAP_KEY, MAP_VALUE, MEM, NOT_EXACT, NOT_INIT, PKT, PKT_META,
+    SCALAR, SLOT0, STACK, TP_BUFFER, RegP,
+)
 from pyebpf.verify.carrays cimport clear_reg
 from pyebpf.verify.state cimport Frame, State, frame_insn, is_full_scalar, is_spilled
 from pyebpf.verify.tnum cimport tnum_in

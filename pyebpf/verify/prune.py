@@ -123,7 +123,7 @@ def exactly(env: Env, old: RegP, cur: RegP) -> cbool:
 
 def scalar_safe(env: Env, old: RegP, cur: RegP, how: i32) -> cbool:
     """What held for the old scalar's values holds for the current one's."""
-    if not old.precise and how == NOT_EXACT:
+    if not old.precise and how == NOT_EXACT and env.bpf_capable:
         return True
     if (old.id & ADD_CONST) != (cur.id & ADD_CONST):
         return False

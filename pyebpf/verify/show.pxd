@@ -3,7 +3,10 @@
 from pyebpf.cbits cimport S32_MAX, S32_MIN, S64_MAX, S64_MIN, U32_MAX, U64_MAX, i32, s64, sign64, status, u64, wrap64
 from pyebpf.verify.env cimport Env, insn_text, say, slot
 from pyebpf.verify.log cimport Log, log_reset, log_write
-from pyebpf.verify.cmodel cimport ADD_CONST, KIND_MASK, MAP_KEY, MAP_PTR, MAP_VALUE, MAX_REG, MAYBE_NULL, MEM, NOT_INIT, PKT, PKT_META, RDONLY, SCALAR, STACK, RegP
+from pyebpf.verify.cmodel cimport (
+    ADD_CONST, KIND_MASK, MAP_KEY, MAP_PTR, MAP_VALUE, MAX_REG, MAYBE_NULL, MEM, NOT_INIT, PKT, PKT_META, RDONLY,
+    SCALAR, STACK, RegP,
+)
 from pyebpf.verify.state cimport Frame, State
 
 cpdef str snum(s64 value)

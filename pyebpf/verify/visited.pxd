@@ -3,7 +3,9 @@
 from pyebpf.cbits cimport cbool, i32, status, u32, wrap32, wrap64
 from pyebpf.verify.env cimport Env, reject, say
 from pyebpf.verify.history cimport push_step
-from pyebpf.verify.cmodel cimport CALLS_CALLBACK, EINVAL, EXACT, FORCE_CHECKPOINT, JMP_POINT, MAY_GOTO, NOT_EXACT, RANGE_WITHIN
+from pyebpf.verify.cmodel cimport (
+    CALLS_CALLBACK, EINVAL, EXACT, FORCE_CHECKPOINT, JMP_POINT, MAY_GOTO, NOT_EXACT, RANGE_WITHIN,
+)
 from pyebpf.verify.precision cimport spread_precision
 from pyebpf.verify.prune cimport clean_state, maybe_looping, same_callsites, states_equal
 from pyebpf.verify.scc cimport add_backedge, enter_scc, exit_scc, incomplete

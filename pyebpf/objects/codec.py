@@ -144,6 +144,8 @@ def resolve(what: Typed) -> "tuple[int, np.dtype[Any] | None, Btf | None, int]":
         btf, ident = what
         type_id = ident if isinstance(ident, int) else _find(btf, ident)
         return btf_types.size_of(btf, type_id), btf_types.dtype(btf, type_id), btf, type_id
+    if what is None:  # to numpy it would be a float64
+        raise TypeError("a type is None, expected a size, a numpy dtype or (Btf, type)")
     dtype = np.dtype(what)
     if dtype.hasobject or not dtype.itemsize:
         raise Error(errno.EINVAL, f"dtype {dtype} has no fixed bytes")

@@ -34,6 +34,11 @@ def test_number_that_is_none_is_named(wrong: Any) -> None:
         Map.create("hash", 4, 8, wrong)
 
 
+def test_type_none_is_no_float() -> None:
+    with pytest.raises(TypeError, match="a type is None, expected a size"):
+        Map.create("hash", None, 8, 4)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

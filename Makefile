@@ -63,6 +63,7 @@ test-sanitize: sanitize-build
 	cd $(SAN_DIR) && $(SAN_ENV) ../../$(PYTEST) -m 'not slow and not nosan' -p no:cacheprovider tests
 	cd $(SAN_DIR) && for f in $(FUZZERS); do $(SAN_ENV) ../../$(BIN)/python -m tests.fuzz.$$f --seconds 20 || exit 1; done
 	$(BIN)/python -m tests.maps.c.run thread
+	$(PYTEST) tests/engine/test_stress.py
 
 fuzz: sanitize-build
 	cd $(SAN_DIR) && for f in $(FUZZERS); do $(SAN_ENV) ../../$(BIN)/python -m tests.fuzz.$$f --seconds 600 || exit 1; done

@@ -29,6 +29,7 @@ cdef enum:
     KIND_MASK = 255
     MAYBE_NULL = 256
     RDONLY = 512
+    ADD_CONST32 = 1073741824
     BEYOND_PKT_END = -2
     AT_PKT_END = -1
     PRUNE_POINT = 1
@@ -120,8 +121,10 @@ cdef enum:
 
 cdef extern from *:
     """
-    #define PYEBPF_ADD_CONST 0x80000000u
+    #define PYEBPF_ADD_CONST64 0x80000000u
+    #define PYEBPF_ADD_CONST 0xc0000000u
     """
+    const u32 ADD_CONST64 "PYEBPF_ADD_CONST64"
     const u32 ADD_CONST "PYEBPF_ADD_CONST"
 
 cdef struct Reg:

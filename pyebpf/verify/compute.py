@@ -7,11 +7,27 @@ import cython
 from pyebpf.verify.signs import SIGNS
 
 if not cython.compiled:
-    from pyebpf.bits import S32_MAX, cbool, i32, shl64, status, swap_bytes, wrap32, wrap64
+    from pyebpf.bits import (
+        S32_MAX,
+        S32_MIN,
+        S64_MIN,
+        U32_MAX,
+        cbool,
+        i32,
+        s64,
+        shl64,
+        sign32,
+        sign64,
+        status,
+        swap_bytes,
+        wrap32,
+        wrap64,
+    )
     from pyebpf.verify.access import assign_id, is_pointer, leaks, read_reg, unknown_reg, write_reg
     from pyebpf.verify.alu import negate, scalar_op, truncate
     from pyebpf.verify.bounds import (
         check_sane,
+        is_const,
         mark_const_scalar,
         mark_known,
         no_bounds,
@@ -22,6 +38,8 @@ if not cython.compiled:
     from pyebpf.verify.model import (
         ADD,
         ADD_CONST,
+        ADD_CONST32,
+        ADD_CONST64,
         ARSH,
         C_ALU64,
         DIV,
@@ -171,17 +189,23 @@ def check_move(env: Env, ins: InsP) -> status:
     return 0
 
 
-def link_sum(env: Env, op: i32, is64: cbool, d: RegP, s: RegP) -> None:
-    """After d += constant, d is still known relative to what it was a copy of; after anything else it is not."""
-    if env.bpf_capable and op == ADD and is64 and d.id and s.tm == 0:
-        if d.id & ADD_CONST or s.tv > wrap64(S32_MAX):
-            d.id = 0
-            d.off = 0
-        else:
-            d.id = d.id | ADD_CONST
-            d.off = s.tv
-    else:
+def link_sum(env: Env, op: i32, is64: cbool, narrow: cbool, d: RegP, s: RegP) -> None:
+    """After d += or -= a constant, d is still known relative to what it was a copy of; after anything else not.
+
+    narrow: the high half of d was zero before; a 32-bit sum keeps the relation only then.
+    """
+    off: s64
+    if not env.bpf_capable or (op != ADD and op != SUB) or not d.id or not is_const(s, not is64):
         clear_id(d)
+        return
+    off = sign64(s.tv) if is64 else sign32(s.tv)
+    if op == SUB:
+        off = -off if off != S64_MIN else S64_MIN
+    if d.id & ADD_CONST or off > S32_MAX or off <= S32_MIN or not (is64 or narrow):
+        clear_id(d)
+        return
+    d.id = d.id | (ADD_CONST64 if is64 else ADD_CONST32)
+    d.off = off
 
 
 def compute_reg(env: Env, op: i32, is64: cbool, dst: i32, src: i32) -> status:
@@ -208,8 +232,12 @@ def compute_reg(env: Env, op: i32, is64: cbool, dst: i32, src: i32) -> status:
     if d.precise:
         mark_precise(env, src)
     b[0] = s[0]
+    narrow: cbool = d.umax <= U32_MAX
     scalar_op(op, is64, d, b)
-    link_sum(env, op, is64, d, b)
+    if src == dst:
+        clear_id(d)
+    else:
+        link_sum(env, op, is64, narrow, d, b)
     return 0
 
 
@@ -224,8 +252,9 @@ def compute_imm(env: Env, op: i32, is64: cbool, dst: i32, imm: i32) -> status:
     if is_pointer(d):
         a[0] = d[0]
         return pointer_op(env, op, is64, dst, d, a, b, False)
+    narrow: cbool = d.umax <= U32_MAX
     scalar_op(op, is64, d, b)
-    link_sum(env, op, is64, d, b)
+    link_sum(env, op, is64, narrow, d, b)
     return 0
 
 

@@ -3,15 +3,15 @@
 from pyebpf.cbits cimport U32_MAX, cbool, i32, s64, status, u32, u64, wrap64
 from pyebpf.verify.access cimport is_pointer, leaks, read_reg
 from pyebpf.verify.alu cimport bounds_add
-from pyebpf.verify.bounds cimport check_sane, const_value, is_const, mark_known
+from pyebpf.verify.bounds cimport check_sane, const_value, is_const, mark_known, sync_bounds, zero_extend
 from pyebpf.verify.branch cimport flip, negate_op, refine, scalar_taken
 from pyebpf.verify.env cimport Env, fail, reg, unsupported
 from pyebpf.verify.history cimport push_step
 from pyebpf.verify.cmodel cimport (
-    ADD_CONST, AT_PKT_END, BEYOND_PKT_END, C_JMP32, E2BIG, EACCES, EINVAL, FP, HIST_DST_STACK, HIST_SRC_STACK, JA,
-    JCOND, JEQ, JGE, JGT, JLE, JLT, JNE, KIND_MASK, MAP_KEY, MAP_PTR, MAP_VALUE, MAX_LINKED, MAX_PACKET_OFF,
-    MAYBE_NULL, MEM, PKT, PKT_END, PKT_META, SCALAR, SLOT0, SOCK_COMMON, SOCKET, SRC_X, STACK, TCP_SOCK, TOOK_FALSE,
-    TOOK_TRUE, InsP, RegP,
+    ADD_CONST, ADD_CONST32, AT_PKT_END, BEYOND_PKT_END, C_JMP32, E2BIG, EACCES, EINVAL, FP, HIST_DST_STACK,
+    HIST_SRC_STACK, JA, JCOND, JEQ, JGE, JGT, JLE, JLT, JNE, KIND_MASK, MAP_KEY, MAP_PTR, MAP_VALUE, MAX_LINKED,
+    MAX_PACKET_OFF, MAYBE_NULL, MEM, PKT, PKT_END, PKT_META, SCALAR, SLOT0, SOCK_COMMON, SOCKET, SRC_X, STACK,
+    TCP_SOCK, TOOK_FALSE, TOOK_TRUE, InsP, RegP,
 )
 from pyebpf.verify.carrays cimport clear_reg
 from pyebpf.verify.precision cimport mark_precise

@@ -8,12 +8,13 @@ if not cython.compiled:
     from pyebpf.bits import U32_MAX, cbool, i32, s64, status, u32, u64, wrap64
     from pyebpf.verify.access import is_pointer, leaks, read_reg
     from pyebpf.verify.alu import bounds_add
-    from pyebpf.verify.bounds import check_sane, const_value, is_const, mark_known
+    from pyebpf.verify.bounds import check_sane, const_value, is_const, mark_known, sync_bounds, zero_extend
     from pyebpf.verify.branch import flip, negate_op, refine, scalar_taken
     from pyebpf.verify.env import Env, fail, reg, unsupported
     from pyebpf.verify.history import push_step
     from pyebpf.verify.model import (
         ADD_CONST,
+        ADD_CONST32,
         AT_PKT_END,
         BEYOND_PKT_END,
         C_JMP32,
@@ -186,6 +187,8 @@ def sync_linked_regs(env: Env, state: State, known: RegP) -> status:
         r = f.regs + ((e >> 3 & 63) + (0 if e & 512 else SLOT0))
         if r.kind != SCALAR or (r.id & ~ADD_CONST & U32_MAX) != base:
             continue
+        if (r.id ^ save.id) & ADD_CONST == ADD_CONST:
+            continue  # one sum in 64 bits, the other in 32
         if not (r.id | save.id) & ADD_CONST or r.off == save.off:
             copy_value(r, save)
         else:
@@ -201,6 +204,9 @@ def sync_linked_regs(env: Env, state: State, known: RegP) -> status:
             r.id = rid
             bounds_add(r, fake)
             tnum_add(r, fake.tv, fake.tm)
+            if (rid | save.id) & ADD_CONST32:
+                zero_extend(r)
+            sync_bounds(r)
     return 0
 
 

@@ -3,6 +3,6 @@
 from pyebpf.cbits cimport i32, status
 from pyebpf.verify.env cimport Env
 from pyebpf.verify.livestack cimport successors
-from pyebpf.verify.cmodel cimport CALLS_CALLBACK, MAY_GOTO
+from pyebpf.verify.cmodel cimport CALLS_CALLBACK
 
 cpdef status find_sccs(Env env) except -1

@@ -8,18 +8,11 @@ if not cython.compiled:
     from pyebpf.bits import i32, status
     from pyebpf.verify.env import Env
     from pyebpf.verify.livestack import successors
-    from pyebpf.verify.model import CALLS_CALLBACK, MAY_GOTO
+    from pyebpf.verify.model import CALLS_CALLBACK
 
 
 def find_sccs(env: Env) -> status:
     """Number the components of more than one instruction, or with an edge to themselves, from 1."""
-    i: i32
-    wanted = False
-    for i in range(env.n):
-        if (env.aux + i).marks & CALLS_CALLBACK or (env.insns + i).code == MAY_GOTO:
-            wanted = True
-    if not wanted:
-        return 0
     v: i32
     w: i32
     index: dict = {}

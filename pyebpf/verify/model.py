@@ -44,7 +44,10 @@ KIND_MASK: Final = 0xFF
 MAYBE_NULL: Final = 0x100
 RDONLY: Final = 0x200
 
-ADD_CONST: Final = 1 << 31  # in `id` of a scalar: equal to the id's value plus `off`
+# In `id` of a scalar: equal to the id's value plus `off`, added in 64 bits or in 32 (the high half is then zero).
+ADD_CONST64: Final = 1 << 31
+ADD_CONST32: Final = 1 << 30
+ADD_CONST: Final = ADD_CONST64 | ADD_CONST32
 BEYOND_PKT_END: Final = -2  # `range` of a packet pointer known to be past the end
 AT_PKT_END: Final = -1
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import cython
 
 if not cython.compiled:
-    from pyebpf.bits import cbool, i32, status, u32, u64
+    from pyebpf.bits import U32_MAX, cbool, i32, status, u32, u64
     from pyebpf.verify.bounds import mark_unknown
     from pyebpf.verify.env import Env
     from pyebpf.verify.livestack import live_slots
@@ -122,14 +122,24 @@ def exactly(env: Env, old: RegP, cur: RegP) -> cbool:
 
 
 def scalar_safe(env: Env, old: RegP, cur: RegP, how: i32) -> cbool:
-    """What held for the old scalar's values holds for the current one's."""
+    """What held for the old scalar's values holds for the current one's.
+
+    Without an id the old one was related to nothing: relations of the current one only say more.
+    """
     if not old.precise and how == NOT_EXACT and env.bpf_capable:
+        return True
+    if not within(old, cur) or not tnum_in(old.tv, old.tm, cur.tv, cur.tm):
+        return False
+    if old.id == 0:
         return True
     if (old.id & ADD_CONST) != (cur.id & ADD_CONST):
         return False
     if old.id & ADD_CONST and old.off != cur.off:
         return False
-    return within(old, cur) and tnum_in(old.tv, old.tm, cur.tv, cur.tm) and same_scalar_ids(env, old.id, cur.id)
+    if not same_scalar_ids(env, old.id, cur.id):
+        return False
+    # a sum is related to what it was added to, too
+    return not old.id & ADD_CONST or same_ids(env, old.id & ~ADD_CONST & U32_MAX, cur.id & ~ADD_CONST & U32_MAX)
 
 
 def packet_safe(env: Env, old: RegP, cur: RegP) -> cbool:

@@ -7,11 +7,13 @@ round the loop until it settles. Until then states of the component are compared
 
 from __future__ import annotations
 
+from typing import Any
+
 import cython
 
 if not cython.compiled:
     from pyebpf.bits import i32, status
-    from pyebpf.verify.env import Env
+    from pyebpf.verify.env import Env, say
     from pyebpf.verify.precision import spread_precision
     from pyebpf.verify.state import State, copy_state, frame_insn
 
@@ -43,6 +45,13 @@ def scc_chain(env: Env, state: State) -> object:
     return None
 
 
+def note(env: Env, what: str, key: Any) -> status:
+    """Level 2 of the log follows the visits."""
+    if env.log.trace2:
+        say(env, f"SCC {what} ({','.join([str(abs(site)) for site in key])})\n")
+    return 0
+
+
 def enter_scc(env: Env, state: State) -> status:
     """A checkpoint inside a component begins a visit when none is under way."""
     key = scc_chain(env, state)
@@ -54,6 +63,7 @@ def enter_scc(env: Env, state: State) -> status:
         env.sccs[key] = visit
     if visit.entry is None:
         visit.entry = state
+        note(env, "enter", key)
     return 0
 
 
@@ -68,6 +78,7 @@ def exit_scc(env: Env, state: State) -> status:
     if visit is None or visit.entry is not state:
         return 0
     visit.entry = None
+    note(env, "exit", key)
     edges = visit.backedges
     changed: i32 = 1
     while changed:
@@ -89,6 +100,7 @@ def add_backedge(env: Env, old: State, cur: State) -> status:
     visit: Visit = env.sccs.get(key)
     if visit is None or visit.entry is None:
         return 0
+    note(env, "backedge", key)
     visit.backedges.append((old, copy_state(cur)))
     return 0
 

@@ -85,7 +85,7 @@ def _accepted(program: VerifierInput, report: Report, time_ns: int) -> VerifiedP
         ProgFlag(report.flags),
         program.expected_attach_type,
         program.name,
-        0,
+        report.max_insns,
         report.log,
         stats,
     )

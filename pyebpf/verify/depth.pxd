@@ -6,7 +6,8 @@ from pyebpf.verify.cmodel cimport C_JMP, E2BIG, EACCES, JCALL, MAX_FRAMES, S_CAL
 
 cpdef i32 rounded(Subfunc fn) noexcept
 cpdef status too_deep(Env env, i32 frames, i32 total) except -1
-cpdef status walk_calls(Env env, i32 at, i32 total, i32 frames, cbool in_tail) except -1
-cpdef cbool has_recursion(Env env, i32 at, list path) noexcept
+cpdef list callees(Env env, i32 at)
+cpdef status walk_calls(Env env, list calls, dict worst, i32 at, i32 total, i32 frames) except -1
+cpdef cbool recursive(list calls) noexcept
 cpdef status check_depth(Env env) except -1
 cpdef str depth_text(Env env)

@@ -27,11 +27,25 @@ def too_deep(env: Env, frames: i32, total: i32) -> status:
     return fail(env, EACCES, f"combined stack size of {frames} calls is {total}. Too large")
 
 
-def walk_calls(env: Env, at: i32, total: i32, frames: i32, in_tail: cbool) -> status:
-    """Follow the calls of a function, depth first."""
+def callees(env: Env, at: i32) -> list:
+    """The functions that a function calls or points to, in the order of its instructions."""
     fn: Subfunc = env.funcs[at]
+    found: list = []
     i: i32
-    target: i32
+    for i in range(fn.start, fn.end):
+        ins = env.insns + i
+        local: cbool = ins.code == C_JMP | JCALL and ins.src == S_CALL
+        pointer: cbool = ins.code == LD_IMM64 and ins.src == S_FUNC
+        if local or pointer:
+            target = env.func_names[i + ins.imm + 1]
+            if target not in found:
+                found.append(target)
+    return found
+
+
+def walk_calls(env: Env, calls: list, worst: dict, at: i32, total: i32, frames: i32) -> status:
+    """Follow the calls of a function, depth first. worst: the chains that led to each function so far."""
+    fn: Subfunc = env.funcs[at]
     if fn.has_tail_call:
         fn.tail_reachable = True
     if frames > 1 and fn.has_tail_call and total >= TAIL_CALL_STACK:
@@ -40,39 +54,43 @@ def walk_calls(env: Env, at: i32, total: i32, frames: i32, in_tail: cbool) -> st
     total += rounded(fn)
     if total > MAX_STACK:
         return too_deep(env, frames, total)
-    i = fn.start
-    while i < fn.end:
-        ins = env.insns + i
-        local: cbool = ins.code == C_JMP | JCALL and ins.src == S_CALL
-        pointer: cbool = ins.code == LD_IMM64 and ins.src == S_FUNC
-        if local or pointer:
-            target = env.func_names[i + ins.imm + 1]
-            if frames + 1 > MAX_FRAMES:
-                return fail(env, E2BIG, f"the call stack of {frames + 1} frames is too deep !")
-            walk_calls(env, target, total, frames + 1, in_tail)
-        i += 1
+    known = worst.get(at, (-1, -1))
+    if total <= known[0] and frames <= known[1]:
+        return 0
+    worst[at] = (max(total, known[0]), max(frames, known[1]))
+    if frames + 1 > MAX_FRAMES and calls[at]:
+        return fail(env, E2BIG, f"the call stack of {frames + 1} frames is too deep !")
+    for target in calls[at]:
+        walk_calls(env, calls, worst, target, total, frames + 1)
     return 0
 
 
-def has_recursion(env: Env, at: i32, path: list) -> cbool:
+def recursive(calls: list) -> cbool:
     """A function calls itself, directly or not."""
-    if at in path:
-        return True
-    fn: Subfunc = env.funcs[at]
-    i: i32
-    for i in range(fn.start, fn.end):
-        ins = env.insns + i
-        if (ins.code == C_JMP | JCALL and ins.src == S_CALL) or (ins.code == LD_IMM64 and ins.src == S_FUNC):
-            if has_recursion(env, env.func_names[i + ins.imm + 1], [*path, at]):
-                return True
+    state = [0] * len(calls)
+    stack = [(0, 0)]
+    state[0] = 1
+    while stack:
+        at, child = stack.pop()
+        if child == len(calls[at]):
+            state[at] = 2
+            continue
+        stack.append((at, child + 1))
+        target = calls[at][child]
+        if state[target] == 1:
+            return True
+        if state[target] == 0:
+            state[target] = 1
+            stack.append((target, 0))
     return False
 
 
 def check_depth(env: Env) -> status:
     """The deepest chain from the main program."""
-    if has_recursion(env, 0, []):
+    calls = [callees(env, at) for at in range(len(env.funcs))]
+    if recursive(calls):
         return unsupported(env, "recursion")
-    return walk_calls(env, 0, 0, 1, False)
+    return walk_calls(env, calls, {}, 0, 0, 1)
 
 
 def depth_text(env: Env) -> str:

@@ -8,7 +8,7 @@ from pyebpf.verify.branch cimport flip, negate_op, refine, scalar_taken
 from pyebpf.verify.env cimport Env, fail, reg, unsupported
 from pyebpf.verify.history cimport push_step
 from pyebpf.verify.cmodel cimport (
-    ADD_CONST, ADD_CONST32, AT_PKT_END, BEYOND_PKT_END, C_JMP32, E2BIG, EACCES, EINVAL, FP, HIST_DST_STACK,
+    ADD_CONST, ADD_CONST32, AT_PKT_END, BEYOND_PKT_END, C_JMP32, EACCES, EFAULT, EINVAL, FP, HIST_DST_STACK,
     HIST_SRC_STACK, JA, JCOND, JEQ, JGE, JGT, JLE, JLT, JNE, KIND_MASK, MAP_KEY, MAP_PTR, MAP_VALUE, MAX_LINKED,
     MAX_PACKET_OFF, MAYBE_NULL, MEM, PKT, PKT_END, PKT_META, SCALAR, SLOT0, SOCK_COMMON, SOCKET, SRC_X, STACK,
     TCP_SOCK, TOOK_FALSE, TOOK_TRUE, InsP, RegP,

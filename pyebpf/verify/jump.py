@@ -18,8 +18,8 @@ if not cython.compiled:
         AT_PKT_END,
         BEYOND_PKT_END,
         C_JMP32,
-        E2BIG,
         EACCES,
+        EFAULT,
         EINVAL,
         FP,
         HIST_DST_STACK,
@@ -129,7 +129,7 @@ def push_branch(env: Env, target: i32) -> State:
 def check_pending(env: Env) -> status:
     """Not too many ways are waiting."""
     if len(env.pending) > MAX_PENDING:
-        fail(env, E2BIG, f"The sequence of {MAX_PENDING} jumps is too complex.")
+        fail(env, EFAULT, f"The sequence of {MAX_PENDING} jumps is too complex.")
     return 0
 
 

@@ -13,6 +13,7 @@ from pyebpf.isa.table import PSEUDO_MAP_IDX, PSEUDO_MAP_IDX_VALUE
 from pyebpf.verify.log import STATS
 
 if not cython.compiled:
+    from pyebpf.bits import i32
     from pyebpf.verify.depth import depth_text
     from pyebpf.verify.env import Env, Subfunc, finish_log, say
     from pyebpf.verify.explore import cut_links, verify_all
@@ -20,6 +21,7 @@ if not cython.compiled:
     from pyebpf.verify.log import Log
 
 LIMIT = 1000000
+TAIL_CALLS = 16
 MAX_CALLS_VALUE = (2, 6)
 
 
@@ -34,6 +36,7 @@ class Report:
         self.maps: list[Any] = []
         self.subprogs: list[Any] = []
         self.flags = 0
+        self.max_insns = 0
         self.processed = 0
         self.max_states = 0
         self.total_states = 0
@@ -63,6 +66,15 @@ def show_stats(env: Env, elapsed_ns: Any) -> object:
     return None
 
 
+def bound(env: Env) -> i32:
+    """Instructions that one run executes at most: of a program without loops and functions; 0 unknown."""
+    i: i32
+    for i in range(env.n):
+        if (env.aux + i).scc:
+            return 0
+    return env.n if len(env.funcs) == 1 and not env.flags & TAIL_CALLS else 0
+
+
 def fill(env: Env, report: Any) -> object:
     """What an accepted program is."""
     report.insns = rewritten(env)
@@ -74,6 +86,7 @@ def fill(env: Env, report: Any) -> object:
         fn: Subfunc = f
         rows.append((fn.start, (fn.depth + 7) // 8 * 8, fn.name, bool(fn.is_callback)))
     report.subprogs = rows
+    report.max_insns = bound(env)
     return None
 
 

@@ -24,7 +24,6 @@ cdef class Env:
     cdef InsP insns
     cdef AuxP aux
     cdef public i32 n
-    cdef public list raw
     cdef public list maps
     cdef public dict map_refs
     cdef public list funcs
@@ -87,7 +86,7 @@ cdef class Env:
 
 cpdef status clear_counters(Env env) except -1
 cpdef status set_privileges(Env env, object program) except -1
-cpdef status fill_insns(Env env) except -1
+cpdef status fill_insns(Env env, bytes code) except -1
 cdef RegP reg(Env env, i32 regno) noexcept
 cdef RegP slot(Frame f, i32 spi) noexcept
 cpdef object say(Env env, str text)
@@ -98,5 +97,6 @@ cpdef void scratch_reg(Env env, i32 regno) noexcept
 cpdef void scratch_slot(Env env, i32 spi) noexcept
 cpdef void scratch_all(Env env) noexcept
 cpdef u32 new_id(Env env) noexcept
+cpdef object raw_insn(Env env, i32 i)
 cpdef str insn_text(Env env, i32 idx)
 cpdef str finish_log(Env env)

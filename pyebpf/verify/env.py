@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 import cython
 
 from pyebpf.errors import VerifierError
 from pyebpf.isa.disasm import format_insn
-from pyebpf.isa.insn import decode
+from pyebpf.isa.insn import INSN_SIZE, Insn
 
 if not cython.compiled:
     from pyebpf.bits import cbool, i32, status, u32, u64
@@ -30,6 +31,8 @@ if not cython.compiled:
         new_hist,
     )  # fmt: skip
     from pyebpf.verify.state import Frame, State
+
+SLOT = struct.Struct("<BBhi")
 
 
 class Subfunc:
@@ -77,7 +80,7 @@ class Subfunc:
 class Env:
     """Everything the verification of one program shares.
 
-    program: VerifierInput.  desc: raw instructions as Insn.  maps: MapDesc of the maps it uses.
+    program: VerifierInput.  maps: MapDesc of the maps it uses.
     state: the state explored, frame: its current frame.  pending: branches not taken yet, newest last.
     explored: stored states by bucket.  bt_*: what precision tracking looks for.
     """
@@ -137,7 +140,6 @@ class Env:
         "processed",
         "prog_type",
         "program",
-        "raw",
         "sccs",
         "scr_regs",
         "scr_slots",
@@ -154,7 +156,6 @@ class Env:
     insns: InsP
     aux: AuxP
     n: i32
-    raw: list
     maps: list
     map_refs: dict
     funcs: list
@@ -219,8 +220,7 @@ class Env:
         self.program = program
         self.log = log
         self.prog_type = program.prog_type
-        self.raw = list(decode(program.insns))
-        self.n = len(self.raw)
+        self.n = len(program.insns) // INSN_SIZE
         self.insns = alloc_ins(self.n + 1)
         self.aux = alloc_aux(self.n + 1)
         self.hist = new_hist(256)
@@ -243,7 +243,7 @@ class Env:
         self.ctx_rules = None
         clear_counters(self)
         set_privileges(self, program)
-        fill_insns(self)
+        fill_insns(self, program.insns)
 
     def __dealloc__(self) -> None:
         free_array(self.insns)
@@ -309,18 +309,18 @@ def set_privileges(env: Env, program: Any) -> status:
     return 0
 
 
-def fill_insns(env: Env) -> status:
+def fill_insns(env: Env, code: bytes) -> status:
     """Decode the instructions into records."""
-    i: i32
-    for i in range(env.n):
-        raw = env.raw[i]
+    i: i32 = 0
+    for opcode, regs, off, imm in SLOT.iter_unpack(code):
         ins = env.insns + i
-        ins.code = raw.opcode
-        ins.cls = raw.opcode & 7
-        ins.dst = raw.dst
-        ins.src = raw.src
-        ins.off = raw.off
-        ins.imm = raw.imm
+        ins.code = opcode
+        ins.cls = opcode & 7
+        ins.dst = regs & 15
+        ins.src = regs >> 4
+        ins.off = off
+        ins.imm = imm
+        i += 1
     return 0
 
 
@@ -380,10 +380,16 @@ def new_id(env: Env) -> u32:
     return env.id_gen
 
 
+def raw_insn(env: Env, i: i32) -> Any:
+    """An instruction as a value."""
+    ins = env.insns + i
+    return Insn(ins.code, ins.dst, ins.src, ins.off, ins.imm)
+
+
 def insn_text(env: Env, idx: i32) -> str:
     """An instruction as the log shows it."""
-    raw = env.raw[idx]
-    following = env.raw[idx + 1] if raw.opcode == 0x18 and idx + 1 < env.n else None
+    raw = raw_insn(env, idx)
+    following = raw_insn(env, idx + 1) if raw.opcode == 0x18 and idx + 1 < env.n else None
     return str(format_insn(raw, following, style="linux"))
 
 

@@ -5,12 +5,12 @@ from pyebpf.verify.bounds cimport mark_known
 from pyebpf.verify.cfg cimport check_cfg, check_funcs, find_funcs
 from pyebpf.verify.depth cimport check_depth
 from pyebpf.verify.env cimport Env, Subfunc, fail, say, scratch_all, unsupported
+from pyebpf.verify.flowgraph cimport find_sccs
 from pyebpf.verify.history cimport push_step
 from pyebpf.verify.insns cimport check_insn
 from pyebpf.verify.liveregs cimport live_registers
 from pyebpf.verify.livestack cimport begin_insn, end_insn, update_chain
 from pyebpf.verify.log cimport log_reset
-from pyebpf.verify.loops cimport find_sccs
 from pyebpf.verify.cmodel cimport CTX, E2BIG, EFAULT, FORCE_CHECKPOINT, JMP_POINT, MAIN_CALLSITE, PRUNE_POINT, SEEN
 from pyebpf.verify.resolve cimport resolve
 from pyebpf.verify.show cimport show_insn, state_text

@@ -12,12 +12,12 @@ if not cython.compiled:
     from pyebpf.verify.cfg import check_cfg, check_funcs, find_funcs
     from pyebpf.verify.depth import check_depth
     from pyebpf.verify.env import Env, Subfunc, fail, say, scratch_all, unsupported
+    from pyebpf.verify.flowgraph import find_sccs
     from pyebpf.verify.history import push_step
     from pyebpf.verify.insns import check_insn
     from pyebpf.verify.liveregs import live_registers
     from pyebpf.verify.livestack import begin_insn, end_insn, update_chain
     from pyebpf.verify.log import log_reset
-    from pyebpf.verify.loops import find_sccs
     from pyebpf.verify.model import CTX, E2BIG, EFAULT, FORCE_CHECKPOINT, JMP_POINT, MAIN_CALLSITE, PRUNE_POINT, SEEN
     from pyebpf.verify.resolve import resolve
     from pyebpf.verify.show import show_insn, state_text

@@ -9,4 +9,5 @@ from pyebpf.verify.cmodel cimport (
 cpdef i32 fact_kind(i32 base) noexcept
 cdef void note_access(Env env, RegP r, i32 off, i32 size) noexcept
 cpdef void note_map(Env env, i32 index) noexcept
+cpdef i32 seen_flags(Env env, i32 i) noexcept
 cpdef bytes encode_facts(Env env)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import struct
-
 import cython
 
-from pyebpf.spec.verified import NO_MAP, FactFlag
+from pyebpf.spec.verified import FACT_SIZE, NO_MAP, FactFlag
 
 if not cython.compiled:
     from pyebpf.bits import i32, sign64
@@ -26,6 +24,9 @@ if not cython.compiled:
     )  # fmt: skip
 
 MIXED = 255
+FLAG_SEEN = int(FactFlag.SEEN)
+FLAG_ALWAYS = int(FactFlag.ALWAYS)
+FLAG_NEVER = int(FactFlag.NEVER)
 
 
 def fact_kind(base: i32) -> i32:
@@ -71,24 +72,43 @@ def note_map(env: Env, index: i32) -> None:
         a.map_idx = -1
 
 
+def seen_flags(env: Env, i: i32) -> i32:
+    """FactFlag of an instruction."""
+    marks: i32 = (env.aux + i).marks
+    took: i32 = marks & (TOOK_TRUE | TOOK_FALSE)
+    if not marks & SEEN:
+        # the second half of a 64-bit constant is seen with the first
+        if i and (env.insns + i).code == 0 and (env.insns + (i - 1)).code == 0x18:
+            return FLAG_SEEN if (env.aux + (i - 1)).marks & SEEN else 0
+        return 0
+    if took == TOOK_TRUE:
+        return FLAG_SEEN | FLAG_ALWAYS
+    if took == TOOK_FALSE:
+        return FLAG_SEEN | FLAG_NEVER
+    return FLAG_SEEN
+
+
 def encode_facts(env: Env) -> bytes:
     """The records of VerifiedProgram.facts."""
+    out = bytearray(FACT_SIZE * env.n)
     i: i32
-    out = []
+    kind: i32
+    index: i32
+    where: i32
+    at: i32
     for i in range(env.n):
         a = env.aux + i
-        ins = env.insns + i
-        flags = 0
-        if a.marks & SEEN:
-            flags |= int(FactFlag.SEEN)
-            took = a.marks & (TOOK_TRUE | TOOK_FALSE)
-            if took == TOOK_TRUE:
-                flags |= int(FactFlag.ALWAYS)
-            elif took == TOOK_FALSE:
-                flags |= int(FactFlag.NEVER)
-        elif ins.code == 0 and i and (env.insns + (i - 1)).code == 0x18 and (env.aux + (i - 1)).marks & SEEN:
-            flags |= int(FactFlag.SEEN)
+        at = FACT_SIZE * i
         kind = a.ptr if 0 < a.ptr < MIXED else 0
-        map_idx = a.map_idx - 1 if a.map_idx > 0 else NO_MAP
-        out.append(struct.pack("<BBHi", flags, kind, map_idx, a.off if kind == 2 else 0))
-    return b"".join(out)
+        index = a.map_idx - 1 if a.map_idx > 0 else NO_MAP
+        out[at] = seen_flags(env, i)
+        out[at + 1] = kind
+        out[at + 2] = index & 255
+        out[at + 3] = index >> 8
+        if kind == 2 and a.off:
+            where = a.off
+            out[at + 4] = where & 255
+            out[at + 5] = where >> 8 & 255
+            out[at + 6] = where >> 16 & 255
+            out[at + 7] = where >> 24 & 255
+    return bytes(out)

@@ -8,8 +8,8 @@ from pyebpf.spec.helpers import BY_ID
 
 if not cython.compiled:
     from pyebpf.bits import cbool, i32, status
-    from pyebpf.verify.env import Env, insn_text, say
-    from pyebpf.verify.livestack import successors
+    from pyebpf.verify.env import Env, Subfunc, insn_text, say
+    from pyebpf.verify.flowgraph import fall_to, jump_to, post_order
     from pyebpf.verify.model import (
         A_CMPXCHG,
         A_FETCH,
@@ -97,9 +97,20 @@ def uses(env: Env, i: i32) -> i32:
 
 def live_registers(env: Env) -> status:
     """Fill Aux.live."""
-    order: list = program_order(env)
+    f: Subfunc
+    for fn in env.funcs:
+        f = fn
+        live_in_function(env, post_order(env, f.start, f.end))
+    if env.log.trace2:
+        show_live(env)
+    return 0
+
+
+def live_in_function(env: Env, order: list) -> status:
+    """The dataflow of one function to its fixed point; functions do not share registers."""
     changed: cbool = True
     i: i32
+    k: i32
     a: i32
     b: i32
     both: i32
@@ -107,45 +118,21 @@ def live_registers(env: Env) -> status:
     before: i32
     while changed:
         changed = False
-        for item in order:
-            i = item[0]
+        for k in range(len(order)):
+            i = order[k]
+            a = fall_to(env, i)
+            b = jump_to(env, i)
             after = 0
-            a = item[1]
-            b = item[2]
             if a >= 0:
                 after |= (env.aux + a).live
             if b >= 0:
                 after |= (env.aux + b).live
-            both = item[3]
+            both = uses(env, i)
             before = (after & ~(both >> 16)) | (both & 0xFFFF)
             if before != (env.aux + i).live:
                 (env.aux + i).live = before
                 changed = True
-    if env.log.trace2:
-        show_live(env)
     return 0
-
-
-def program_order(env: Env) -> list:
-    """(instruction, successors, uses) of every instruction, successors mostly first."""
-    out: list = []
-    seen = [0] * (env.n + 1)
-    for fn in env.funcs:
-        stack = [fn.start]
-        while stack:
-            idx = stack[-1]
-            a, b = successors(env, idx)
-            if seen[idx] == 0:
-                seen[idx] = 1
-                for s in (a, b):
-                    if s >= 0 and seen[s] == 0:
-                        stack.append(s)
-            else:
-                stack.pop()
-                if seen[idx] == 1:
-                    seen[idx] = 2
-                    out.append((idx, a, b, uses(env, idx)))
-    return out
 
 
 def show_live(env: Env) -> status:

@@ -2,7 +2,8 @@
 
 from pyebpf.cbits cimport cbool, i32, status, u64
 from pyebpf.verify.env cimport Env, Subfunc
-from pyebpf.verify.cmodel cimport C_JMP, C_JMP32, CALLS_CALLBACK, JA, JCALL, JEXIT, MAX_FRAMES
+from pyebpf.verify.flowgraph cimport fall_to, jump_to, post_order
+from pyebpf.verify.cmodel cimport CALLS_CALLBACK, MAX_FRAMES
 from pyebpf.verify.carrays cimport U64P, alloc_u64, free_array
 from pyebpf.verify.state cimport Frame, State
 
@@ -34,10 +35,8 @@ cpdef void mark_write(Env env, i32 frame, i32 spi) noexcept
 cpdef status begin_insn(Env env) except -1
 cpdef status commit_writes(Env env, Instance inst, i32 idx) except -1
 cpdef status end_insn(Env env, i32 idx) except -1
-cpdef object successors(Env env, i32 idx)
-cpdef list post_order(Env env, Subfunc fn)
-cpdef cbool flow(Instance inst, FrameMasks m) noexcept
-cpdef status settle(Instance inst, i32 frame) except -1
+cpdef cbool flow(Env env, Instance inst, FrameMasks m) noexcept
+cpdef status settle(Env env, Instance inst, i32 frame) except -1
 cpdef status update_chain(Env env, State state) except -1
 cpdef u64 live_at(Instance inst, i32 frame, i32 idx) noexcept
 cpdef status live_slots(Env env, State state, i32 frameno) except -1

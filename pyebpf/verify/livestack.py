@@ -8,20 +8,14 @@ reads and surely writes of its callers' frames is handed to its call site.
 
 from __future__ import annotations
 
-from typing import Any
-
 import cython
 
 if not cython.compiled:
     from pyebpf.bits import cbool, i32, status, u64
     from pyebpf.verify.env import Env, Subfunc
+    from pyebpf.verify.flowgraph import fall_to, jump_to, post_order
     from pyebpf.verify.model import (
-        C_JMP,
-        C_JMP32,
         CALLS_CALLBACK,
-        JA,
-        JCALL,
-        JEXIT,
         MAX_FRAMES,
         U64P,
         alloc_u64,
@@ -99,7 +93,7 @@ def instance_by_chain(env: Env, chain: object, depth: i32, subprog: i32) -> Inst
     inst = env.live.get(chain)
     if inst is None:
         fn: Subfunc = env.funcs[subprog]
-        inst = Instance(chain, depth, fn.start, fn.end - fn.start, post_order(env, fn))
+        inst = Instance(chain, depth, fn.start, fn.end - fn.start, post_order(env, fn.start, fn.end))
         env.live[chain] = inst
     return inst
 
@@ -190,64 +184,29 @@ def end_insn(env: Env, idx: i32) -> status:
     return commit_writes(env, inst, idx)
 
 
-def successors(env: Env, idx: i32) -> Any:
-    """(next by falling through or -1, jump target or -1) inside a function."""
-    ins = env.insns + idx
-    if ins.code == 0x18:
-        return (idx + 2, -1)
-    op: i32 = ins.code & 0xF0
-    if ins.cls != C_JMP and ins.cls != C_JMP32:
-        return (idx + 1, -1)
-    if op == JEXIT:
-        return (-1, -1)
-    if op == JCALL:
-        return (idx + 1, -1)
-    if op == JA:
-        return (-1, idx + 1 + (ins.off if ins.cls == C_JMP else ins.imm))
-    return (idx + 1, idx + 1 + ins.off)
-
-
-def post_order(env: Env, fn: Subfunc) -> list:
-    """(instruction, successors) of a function, so that successors mostly come first."""
-    out: list = []
-    state = {}
-    stack = [fn.start]
-    while stack:
-        idx = stack[-1]
-        if idx not in state:
-            state[idx] = 1
-            for s in successors(env, idx):
-                if s >= 0 and s not in state:
-                    stack.append(s)
-        else:
-            stack.pop()
-            if state[idx] == 1:
-                state[idx] = 2
-                a, b = successors(env, idx)
-                out.append((idx - fn.start, a - fn.start if a >= 0 else -1, b - fn.start if b >= 0 else -1))
-    return out
-
-
-def flow(inst: Instance, m: FrameMasks) -> cbool:
+def flow(env: Env, inst: Instance, m: FrameMasks) -> cbool:
     """One round over the instructions; True: something changed."""
     changed: cbool = False
     i: i32
+    k: i32
     a: i32
     b: i32
     after: u64
     acc: u64
-    for item in inst.order:
-        i = item[0]
-        a = item[1]
-        b = item[2]
+    order: list = inst.order
+    for k in range(len(order)):
+        i = order[k]
+        a = fall_to(env, i) - inst.start
+        b = jump_to(env, i) - inst.start
+        i -= inst.start
         after = 0
         acc = 0
-        if a >= 0:
+        if 0 <= a < inst.n:
             after |= m.live[a]
             acc = m.acc[a]
-        if b >= 0:
+        if 0 <= b < inst.n:
             after |= m.live[b]
-            acc = m.acc[b] & acc if a >= 0 else m.acc[b]
+            acc = m.acc[b] & acc if 0 <= a < inst.n else m.acc[b]
         acc |= m.writes[i]
         after = (after & ~m.writes[i]) | m.reads[i]
         if after != m.live[i] or acc != m.acc[i]:
@@ -257,7 +216,7 @@ def flow(inst: Instance, m: FrameMasks) -> cbool:
     return changed
 
 
-def settle(inst: Instance, frame: i32) -> status:
+def settle(env: Env, inst: Instance, frame: i32) -> status:
     """Dataflow of one frame to its fixed point."""
     m: FrameMasks = inst.frames[frame]
     i: i32
@@ -266,7 +225,7 @@ def settle(inst: Instance, frame: i32) -> status:
     if inst.dropped:
         for i in range(inst.n):
             m.acc[i] = 0
-    while flow(inst, m):
+    while flow(env, inst, m):
         pass
     return 0
 
@@ -282,7 +241,7 @@ def update_chain(env: Env, state: State) -> status:
         if not inst.updated:
             continue
         for frame in range(depth + 1):
-            settle(inst, frame)
+            settle(env, inst, frame)
         inst.updated = False
         inst.dropped = False
         if depth == 0:

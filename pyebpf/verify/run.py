@@ -8,7 +8,6 @@ from typing import Any
 import cython
 
 from pyebpf.errors import VerifierError
-from pyebpf.isa.insn import Insn, encode
 from pyebpf.isa.table import PSEUDO_MAP_IDX, PSEUDO_MAP_IDX_VALUE
 from pyebpf.verify.log import STATS
 
@@ -22,7 +21,7 @@ if not cython.compiled:
 
 LIMIT = 1000000
 TAIL_CALLS = 16
-MAX_CALLS_VALUE = (2, 6)
+VALUE_SOURCES = (2, 6)
 
 
 class Report:
@@ -45,15 +44,16 @@ class Report:
 
 def rewritten(env: Env) -> bytes:
     """The instructions with every map as an index into `maps`."""
-    out = []
-    for i, insn in enumerate(env.raw):
-        index = env.map_refs.get(i)
-        if index is None:
-            out.append(insn)
-        else:
-            source = PSEUDO_MAP_IDX_VALUE if insn.src in MAX_CALLS_VALUE else PSEUDO_MAP_IDX
-            out.append(Insn(insn.opcode, insn.dst, source, insn.off, index))
-    return encode(out)
+    program: Any = env.program
+    if not env.map_refs:
+        return bytes(program.insns)
+    out = bytearray(program.insns)
+    for i, index in env.map_refs.items():
+        regs = out[8 * i + 1]
+        source = PSEUDO_MAP_IDX_VALUE if regs >> 4 in VALUE_SOURCES else PSEUDO_MAP_IDX
+        out[8 * i + 1] = regs & 15 | source << 4
+        out[8 * i + 4 : 8 * i + 8] = index.to_bytes(4, "little")
+    return bytes(out)
 
 
 def show_stats(env: Env, elapsed_ns: Any) -> object:

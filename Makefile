@@ -25,7 +25,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --upgrade 'setuptools>=77' 'Cython>=3.1' 'pybind11>=2.12'
-	$(BIN)/python -m pip install -q --no-build-isolation -e '.[dev]'
+	$(BIN)/python -m pip install -q --no-build-isolation --config-settings editable_mode=compat -e '.[dev]'
 	touch $@
 
 build: $(STAMP)

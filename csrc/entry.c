@@ -45,6 +45,7 @@ static int make_stub(struct jit_mem *mem, uint64_t third, uint64_t target, struc
 	x86_mov_i(&buf, X86_RDX, third);
 	x86_mov_i(&buf, X86_RAX, target);
 	x86_jmp(&buf, x86_r(X86_RAX));
+	/* The bytes are *mem's, which the caller keeps. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
 	rc = jit_mem_seal(mem, buf.len, err);
 	if (rc) {
 		jit_mem_free(mem);

@@ -260,7 +260,8 @@ void jit_flow_solve(struct jit_flow *flow, const struct ebpf_code *code, const s
 			const struct ebpf_dinsn *in = &code->insns[i];
 			uint32_t now = jit_live_before(in, live_after(code, before, i, func->end));
 
-			/* A set that grew is news only to a jump back. */
+			/* A set that grew is news only to a jump back. (i < end <= n, the array's length.)
+			 * NOLINTNEXTLINE(clang-analyzer-security.ArrayBound) */
 			if (now != before[i] && flow->back_target[i])
 				changed = true;
 			before[i] = now;

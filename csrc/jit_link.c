@@ -224,6 +224,7 @@ static void write_code(const struct linker *l, const struct jit_mem *mem, size_t
 	}
 	*nbytes = b.len;
 	memset(b.bytes + b.len, JIT_FILL, align_up(b.len, JIT_PAGE) - b.len);
+	/* The bytes are the code pages'. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
 }
 
 /* Reserves memory for the worst sizes, so that the address is known before the sizes are. */

@@ -138,17 +138,18 @@ static int sock_source_drain(struct event_source *base, struct ebpf_prog *prog, 
 	int n;
 
 	reset_batch(source);
-	errno = 0;
 	n = recvmmsg(source->fd, source->msgs, BATCH, MSG_DONTWAIT | MSG_TRUNC, NULL);
 	if (n < 0) {
+		int failure = errno;
+
 		*idle = true;
-		if (errno == EAGAIN && !user_has_socket(source)) {
+		if (failure == EAGAIN && !user_has_socket(source)) {
 			close(source->fd);
 			source->fd = -1;
 			return -EBADF;
 		}
 		/* ENETDOWN says once that the interface went down; frames go on when it is up again. */
-		return errno == EAGAIN || errno == EINTR || errno == ENETDOWN ? 0 : -errno;
+		return failure == EAGAIN || failure == EINTR || failure == ENETDOWN ? 0 : -failure;
 	}
 	for (int i = 0; i < n; i++)
 		run_frame(source, prog, &source->msgs[i]);

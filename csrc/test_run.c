@@ -167,6 +167,7 @@ static int load_sk_buff(struct packet_frame *frame, const struct prog_test *test
 		return rc;
 	copy_settable(&allowed, &given);
 	for (size_t i = 0; i < SK_BUFF_SIZE; i++)
+		/* read_ctx filled it. NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult) */
 		if (a[i] != b[i])
 			return ebpf_fail(err, -EINVAL, -1, "__sk_buff byte %zu is set, and that field cannot be", i);
 	if (given.wire_len && (given.wire_len < frame->skb.len || given.wire_len > MAX_WIRE_LEN))
@@ -217,7 +218,7 @@ static int test_flow(struct packet_frame *frame, struct prog_test *test, struct 
 	if (rc)
 		return rc;
 	allowed.flags = given.flags;
-	if (memcmp(&given, &allowed, sizeof(given)))
+	if (memcmp(&given, &allowed, sizeof(given)) != 0)
 		return ebpf_fail(err, -EINVAL, -1, "bpf_flow_keys has more set than flags");
 	r1 = packet_bind(frame, test->data, test->nbytes);
 	frame->keys.flags = given.flags;

@@ -53,10 +53,11 @@ test: build lint
 quick: build lint
 	$(PYTEST) -m 'not slow' tests
 
-# The sanitizers need their own build: the tracked files, copied.
+# The sanitizers need their own build: the tracked files, copied with their times; sources that went are gone there too.
 sanitize-build: $(STAMP)
 	mkdir -p $(SAN_DIR)
-	git ls-files -z | xargs -0 cp --parents -u -t $(SAN_DIR)
+	find $(SAN_DIR) -type f -name '*.p[yx]*' -not -name '*.pyc' -delete
+	git ls-files -z | xargs -0 cp -p --parents -t $(SAN_DIR)
 	cd $(SAN_DIR) && PYEBPF_SANITIZE=address,undefined ../../$(BIN)/python setup.py -q build_ext --inplace -j2
 
 test-sanitize: sanitize-build

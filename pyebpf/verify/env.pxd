@@ -82,7 +82,7 @@ cdef class Env:
     cdef public i32 max_ctx_off
     cdef public object ctx_rules
     cdef public i32 flags
-    cdef public i32 kind_of_attach
+    cdef public u32 kind_of_attach
 
 cpdef status clear_counters(Env env) except -1
 cpdef status set_privileges(Env env, object program) except -1

@@ -214,7 +214,7 @@ class Env:
     max_ctx_off: i32
     ctx_rules: object
     flags: i32
-    kind_of_attach: i32
+    kind_of_attach: u32
 
     def __init__(self, program: Any, log: Log) -> None:
         self.program = program

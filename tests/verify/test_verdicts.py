@@ -7,7 +7,9 @@ import sys
 import pytest
 
 from pyebpf.isa.asm import assemble
+from pyebpf.isa.insn import Insn, encode
 from pyebpf.spec.kinds import ProgType
+from pyebpf.verifier import VerifierInput, verify
 from tests import require
 from tests.fuzz.verdicts import LinuxSide, OurSide
 from tests.verify.logs import our_log
@@ -56,3 +58,20 @@ def test_interpreted_and_compiled_log_the_same() -> None:
     theirs = json.loads(out.stdout.splitlines()[-1])
     for name, ours, interpreted in zip(IDS, our_logs(), theirs, strict=True):
         assert ours == interpreted, name
+
+
+@pytest.mark.parametrize("attach_type", [0x7FFFFFFF, 0x80000000, 0xFFFFFFFF])
+def test_an_attach_type_of_any_32_bits_is_no_matter_to_a_socket_filter(attach_type: int) -> None:
+    code = encode([Insn(0xB7, 0), Insn(0x95)])
+    program = VerifierInput(code, ProgType.SOCKET_FILTER, expected_attach_type=attach_type)
+    assert verify(program, NoMaps()).stats.processed == 2
+
+
+class NoMaps:
+    """A MapSource without maps."""
+
+    def by_fd(self, fd: int) -> None:
+        return None
+
+    def by_index(self, index: int) -> None:
+        return None

@@ -177,6 +177,7 @@ def compare(case: Case, ops: tuple[str, ...], rounds: int = 60) -> dict[str, tup
     best: dict[tuple[str, int], float] = {}
     for _, op, (i, side) in itertools.product(range(rounds), ("empty", *ops), enumerate(sides)):
         best[op, i] = min(best.get((op, i), 1e18), side.ns(op, repeat, 1))
+    # mypy sees a tuple of any length where a pair is made.
     return {op: tuple((best[op, i] - best["empty", i]) / RUN for i in (0, 1)) for op in ops}  # type: ignore[misc]
 
 

@@ -238,6 +238,7 @@ class Map(MutableMapping[Any, Any]):
             raise Error(errno.ENOENT, f"{self!r} has no key {key!r}")
         return raw
 
+    # API.md promises bpf(2)'s update(key, value, flags) on a MutableMapping; dict's form is taken beside it.
     def update(self, key: Any, value: Any = None, flags: int = 0) -> None:  # type: ignore[override]
         """Set `key`; BPF_NOEXIST gives EEXIST, BPF_EXIST ENOENT, a full map E2BIG.
 

@@ -81,6 +81,7 @@ class IdSpace(Generic[K]):
             if self._next > MAX_ID:
                 raise Error(errno.ENOSPC, f"no {self.kind} id is left")
             obj.id = self._next
+            # KObject knows its space only as one of KObjects; this one is of K, a KObject.
             obj._space = self  # type: ignore[assignment]
             self._next += 1
             self._objects[obj.id] = obj

@@ -115,18 +115,7 @@ def mark_not_init(r: RegP) -> None:
 
 def bounds_from_tnum(r: RegP) -> None:
     """Tighten every bound by the known bits."""
-    low_v: u32 = wrap32(r.tv)
-    low_m: u32 = wrap32(r.tm)
-    s: s32 = sign32(low_v | (low_m & SIGN32))
-    if s > r.s32min:
-        r.s32min = s
-    s = sign32(low_v | (low_m & ~SIGN32))
-    if s < r.s32max:
-        r.s32max = s
-    if low_v > r.u32min:
-        r.u32min = low_v
-    if (low_v | low_m) < r.u32max:
-        r.u32max = low_v | low_m
+    bounds32_from_tnum(r)
     bounds64_from_tnum(r)
 
 
